@@ -1,0 +1,45 @@
+namespace Shinano.Cpu;
+
+/// <summary>Why an engine stopped running a vCPU: a closed set.</summary>
+public enum CpuExitKind
+{
+    /// <summary>Somebody called <see cref="VirtualCpu.Kick"/>; RIP is at an instruction boundary.</summary>
+    Kicked,
+
+    /// <summary>SYSCALL in a PV guest. RIP is after the instruction; RCX and R11 are not yet changed.</summary>
+    Syscall,
+
+    /// <summary>VMCALL or VMMCALL. RIP is after the instruction.</summary>
+    Hypercall,
+
+    /// <summary>An exception that the engine does not deliver itself (every one, in a PV guest). RIP is at the faulting instruction, or after it for a
+    /// trap (#BP, #OF, single step). Nothing of the instruction was committed for a fault.</summary>
+    Exception,
+
+    /// <summary>CPUID; RIP is at the instruction, whose length is <see cref="CpuExit.InstructionLength"/>.</summary>
+    Cpuid,
+
+    /// <summary>RDMSR of an MSR that the engine does not keep. RIP at the instruction.</summary>
+    ReadMsr,
+
+    /// <summary>WRMSR of an MSR that the engine does not keep. RIP at the instruction.</summary>
+    WriteMsr,
+
+    /// <summary>Port I/O at sufficient privilege (not PV, which gets #GP).</summary>
+    PortIo,
+
+    /// <summary>An access to a physical address that is no memory (not PV, which gets a page fault).</summary>
+    Mmio,
+
+    /// <summary>HLT at CPL 0.</summary>
+    Halt,
+
+    /// <summary>Interrupts became deliverable while <see cref="VirtualCpu.InterruptWindowRequested"/> was set.</summary>
+    InterruptWindow,
+
+    /// <summary>A probe's or debugger's address was reached.</summary>
+    Probe,
+
+    /// <summary>Triple fault.</summary>
+    Shutdown,
+}
