@@ -1,0 +1,56 @@
+namespace Shinano.Control.Api.Domains;
+
+/// <summary>Named reasons why something asked of a domain did not happen. Clients print them; scripts test them.</summary>
+public enum DomainFailureCode
+{
+    /// <summary>None of the others; the message has the detail.</summary>
+    Internal,
+
+    /// <summary>The kernel file is missing or cannot be read.</summary>
+    KernelUnreadable,
+
+    /// <summary>Neither ELF nor bzImage.</summary>
+    NotAKernel,
+
+    /// <summary>The image ends before its own headers say, or its payload does not decompress.</summary>
+    KernelTruncated,
+
+    /// <summary>A kernel, but without a PV entry; the message names what it does have.</summary>
+    NoParavirtualSupport,
+
+    RamdiskUnreadable,
+
+    RamdiskTooLarge,
+
+    /// <summary>Memory does not hold kernel, ramdisk and initial tables.</summary>
+    MemoryTooSmall,
+
+    /// <summary>More memory than the host can give.</summary>
+    MemoryTooLarge,
+
+    /// <summary>An engine that is unknown or cannot run here.</summary>
+    CpuEngineUnavailable,
+
+    /// <summary>A file or socket of the domain could not be made (full disk, permissions).</summary>
+    HostResource,
+
+    /// <summary>The call makes no sense in the domain's present state.</summary>
+    WrongState,
+
+    InvalidArgument,
+
+    NotSupported,
+
+    /// <summary>Name or uuid is taken.</summary>
+    Duplicate,
+
+    NoSuchDomain,
+
+    /// <summary>The domain process died or did not answer.</summary>
+    DomainProcessLost,
+
+    /// <summary>Configuration text that does not parse or type-check.</summary>
+    BadConfiguration,
+
+    TimedOut,
+}

@@ -1,0 +1,61 @@
+using StreamJsonRpc;
+
+namespace Shinano.Control.Api.Domains;
+
+/// <summary>
+/// The control channel of one domain process, over its unix socket. The process listens on <see cref="DomainSpec.ControlSocketPath"/> as the first
+/// thing it does; xend connects, and connects again after its own restart. Several connections may be open; each gets the events.
+/// </summary>
+/// <remarks>
+/// <para>Order of a start: spawn, <see cref="HelloAsync"/>, <see cref="BuildAsync"/>, xend writes the xenstore nodes and introduces the domain,
+/// <see cref="UnpauseAsync"/>. A built domain is paused.</para>
+/// <para>A guest that has shut down stays, with its status, until <see cref="DestroyAsync"/>: nothing is lost while xend is away. A
+/// process that ends any other way counts as crashed. A loss of the connection changes nothing in the domain.</para>
+/// <para>Failures are <see cref="DomainFailureException"/>. Calls may come concurrently and must answer while vCPUs spin with interrupts off.</para>
+/// </remarks>
+[JsonRpcContract]
+public partial interface IDomainProcess
+{
+    Task<DomainHello> HelloAsync(CancellationToken cancellationToken);
+
+    /// <summary>
+    /// Allocates memory, loads kernel and ramdisk and leaves the domain paused. Once per process; a second call is
+    /// <see cref="DomainFailureCode.WrongState"/>. After a failure the process only waits for <see cref="DestroyAsync"/>.
+    /// </summary>
+    Task<DomainBuildResult> BuildAsync(CancellationToken cancellationToken);
+
+    Task<DomainStatus> GetStatusAsync(CancellationToken cancellationToken);
+
+    /// <summary>Returns when no vCPU executes any more. Pausing a paused domain is no error and does not nest.</summary>
+    Task PauseAsync(CancellationToken cancellationToken);
+
+    Task UnpauseAsync(CancellationToken cancellationToken);
+
+    /// <summary>
+    /// Stops the vCPUs, sends viewers the rest of the console and EOF, removes control and console sockets, and ends the process with exit code
+    /// 0. The reply is sent before the process ends; waiters should wait for the process.
+    /// </summary>
+    Task DestroyAsync(CancellationToken cancellationToken);
+
+    /// <summary>Ceiling for the guest's balloon, bytes. Below what it holds is allowed: it then can only give back.</summary>
+    Task SetMaxMemoryAsync(long bytes, CancellationToken cancellationToken);
+
+    Task SetNameAsync(string name, CancellationToken cancellationToken);
+
+    /// <summary>Sends a trigger to one vCPU (nmi, init) or to the domain (reset, power, sleep).</summary>
+    Task SendTriggerAsync(DomainTrigger trigger, int vcpu, CancellationToken cancellationToken);
+
+    /// <summary>
+    /// Writes a Xen ELF core (docs/misc/dump-core-format) to a new file. The domain is paused meanwhile and left as it was. Partial files are
+    /// removed on failure.
+    /// </summary>
+    Task DumpCoreAsync(string path, CancellationToken cancellationToken);
+
+    /// <summary>Handles debug keys as Xen's console does ('q' domain, 'd' registers, 'e' event channels, ...); output goes to the hypervisor log.</summary>
+    Task SendDebugKeysAsync(string keys, CancellationToken cancellationToken);
+
+    Task<IReadOnlyList<PerfCounter>> GetPerfCountersAsync(CancellationToken cancellationToken);
+
+    /// <summary>The hypervisor's messages about this domain, oldest first, and what it wrote by HYPERVISOR_console_io. Lines, bounded.</summary>
+    Task<string> GetHypervisorLogAsync(bool clear, CancellationToken cancellationToken);
+}

@@ -1,0 +1,17 @@
+namespace Shinano.Control.Api.Domains;
+
+/// <summary>What one vCPU is doing, as <c>xm vcpu-list</c> shows it.</summary>
+public enum VcpuRunState
+{
+    /// <summary>Never brought up, or taken down with VCPUOP_down (---p with "-" for the CPU in the classic list).</summary>
+    Offline,
+
+    /// <summary>Executing guest code on its host thread (r--).</summary>
+    Running,
+
+    /// <summary>In SCHEDOP_block or SCHEDOP_poll (-b-).</summary>
+    Blocked,
+
+    /// <summary>Ready, but paused with its domain (--p).</summary>
+    Paused,
+}

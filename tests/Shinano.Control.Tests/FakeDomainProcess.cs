@@ -1,0 +1,103 @@
+using Shinano.Control.Api.Domains;
+
+namespace Shinano.Control.Tests;
+
+/// <summary>A test double of a domain's control side: keeps state, runs no guest.</summary>
+internal sealed class FakeDomainProcess(DomainSpec spec) : IDomainProcess
+{
+    private bool _built;
+    private bool _paused = true;
+
+    public static DomainBuildResult BuildResult { get; } = new()
+    {
+        StoreRingFrame = 0x1234,
+        StoreEventPort = 1,
+        ConsoleRingFrame = 0x1235,
+        ConsoleEventPort = 2,
+        TotalPages = 32768,
+        KernelDescription = "fake",
+    };
+
+    public DomainSpec Spec { get; } = spec;
+
+    public IDomainEvents Events { get; set; } = new RecordingEvents();
+
+    public DomainFailure? BuildFailure { get; set; }
+
+    public static DomainSpec SampleSpec(string socketPath) => new()
+    {
+        DomainId = 7,
+        Uuid = Guid.Parse("0f9b0a4e-5d0b-4f57-9a0a-2f6d6a1d7c11"),
+        Name = "sample",
+        MemoryBytes = 128L << 20,
+        MaxMemoryBytes = 256L << 20,
+        Vcpus = 2,
+        MaxVcpus = 2,
+        KernelPath = "/nonexistent/vmlinuz",
+        ControlSocketPath = socketPath,
+        XenStoreRelaySocketPath = "/nonexistent/relay",
+        Console = new ConsoleSpec { SocketPath = "/nonexistent/console" },
+        LogDirectory = "/nonexistent",
+        FailurePath = "/nonexistent/failure",
+    };
+
+    public Task<DomainHello> HelloAsync(CancellationToken cancellationToken) => Task.FromResult(new DomainHello
+    {
+        ProtocolVersion = DomainControlChannel.ProtocolVersion,
+        DomainId = Spec.DomainId,
+        Uuid = Spec.Uuid,
+        Name = Spec.Name,
+        ProcessId = Environment.ProcessId,
+    });
+
+    public Task<DomainBuildResult> BuildAsync(CancellationToken cancellationToken)
+    {
+        if (BuildFailure is not null)
+        {
+            throw new DomainFailureException(BuildFailure);
+        }
+
+        _built = true;
+        return Task.FromResult(BuildResult);
+    }
+
+    public Task<DomainStatus> GetStatusAsync(CancellationToken cancellationToken) => Task.FromResult(new DomainStatus
+    {
+        State = _paused ? DomainStates.Paused : DomainStates.Blocked,
+        Build = _built ? BuildResult : null,
+        Vcpus = [.. Enumerable.Range(0, Spec.Vcpus).Select(id => new VcpuStatus { Id = id, State = VcpuRunState.Blocked })],
+        MemoryBytes = Spec.MemoryBytes,
+        MaxMemoryBytes = Spec.MaxMemoryBytes,
+        UptimeNanoseconds = 0,
+        CpuEngine = "fake",
+    });
+
+    public Task PauseAsync(CancellationToken cancellationToken)
+    {
+        _paused = true;
+        return Task.CompletedTask;
+    }
+
+    public Task UnpauseAsync(CancellationToken cancellationToken)
+    {
+        _paused = false;
+        return Task.CompletedTask;
+    }
+
+    public Task DestroyAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+
+    public Task SetMaxMemoryAsync(long bytes, CancellationToken cancellationToken) => Task.CompletedTask;
+
+    public Task SetNameAsync(string name, CancellationToken cancellationToken) => Task.CompletedTask;
+
+    public Task SendTriggerAsync(DomainTrigger trigger, int vcpu, CancellationToken cancellationToken) => Task.CompletedTask;
+
+    public Task DumpCoreAsync(string path, CancellationToken cancellationToken) => Task.CompletedTask;
+
+    public Task SendDebugKeysAsync(string keys, CancellationToken cancellationToken) => Task.CompletedTask;
+
+    public Task<IReadOnlyList<PerfCounter>> GetPerfCountersAsync(CancellationToken cancellationToken) =>
+        Task.FromResult<IReadOnlyList<PerfCounter>>([]);
+
+    public Task<string> GetHypervisorLogAsync(bool clear, CancellationToken cancellationToken) => Task.FromResult("");
+}

@@ -1,0 +1,18 @@
+using Shinano.Control.Api.Domains;
+
+namespace Shinano.Control.Tests;
+
+internal sealed class RecordingEvents : IDomainEvents
+{
+    public TaskCompletionSource<ShutdownReason> ShutDownReason { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+    public void Progress(BuildProgress progress)
+    {
+    }
+
+    public void Started()
+    {
+    }
+
+    public void ShutDown(ShutdownReason reason) => ShutDownReason.TrySetResult(reason);
+}
