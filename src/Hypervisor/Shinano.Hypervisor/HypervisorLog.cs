@@ -1,0 +1,32 @@
+namespace Shinano.Hypervisor;
+
+/// <summary>The hypervisor's message ring: what <c>xm dmesg</c> shows. Bounded; a guest that provokes messages only pushes out older ones.</summary>
+public sealed class HypervisorLog
+{
+    private const int Capacity = 2048;
+    private readonly Queue<string> _lines = new();
+    private readonly Lock _lock = new();
+
+    /// <summary>Adds a line (no newline in it); any thread.</summary>
+    public void Write(string message)
+    {
+        lock (_lock)
+        {
+            if (_lines.Count == Capacity)
+            {
+                _lines.Dequeue();
+            }
+
+            _lines.Enqueue(message);
+        }
+    }
+
+    /// <summary>The lines kept, oldest first.</summary>
+    public IReadOnlyList<string> Snapshot()
+    {
+        lock (_lock)
+        {
+            return [.. _lines];
+        }
+    }
+}

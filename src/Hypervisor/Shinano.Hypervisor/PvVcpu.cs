@@ -1,0 +1,81 @@
+using Shinano.Cpu;
+
+namespace Shinano.Hypervisor;
+
+/// <summary>
+/// A paravirtual vCPU: the engine's CPU and what Xen keeps beside it. Both of the guest's modes run at CPL 3; <see cref="InKernel"/> tells them apart and
+/// each has a page-table root of its own. All members belong to the vCPU's thread unless they say otherwise.
+/// </summary>
+public sealed unsafe class PvVcpu
+{
+    public PvVcpu(Domain domain, int id, VirtualCpu cpu)
+    {
+        Domain = domain;
+        Id = id;
+        Cpu = cpu;
+        Guest = new GuestAccess(domain.Memory, this);
+    }
+
+    public Domain Domain { get; }
+
+    /// <summary>Number in the domain, from 0.</summary>
+    public int Id { get; }
+
+    public VirtualCpu Cpu { get; }
+
+    public CpuState* State => Cpu.State;
+
+    public GuestAccess Guest { get; }
+
+    /// <summary>Guest kernel mode (as opposed to guest user mode). Change it with <see cref="SwitchMode"/>.</summary>
+    public bool InKernel { get; private set; } = true;
+
+    /// <summary>Machine address of the kernel's top-level page table; 0 before the first one.</summary>
+    public ulong KernelRoot { get; private set; }
+
+    /// <summary>Machine address of the top-level table for user mode (MMUEXT_NEW_USER_BASEPTR); 0 when there is none.</summary>
+    public ulong UserRoot { get; private set; }
+
+    /// <summary>Root of the current mode.</summary>
+    public ulong CurrentRoot => InKernel ? KernelRoot : UserRoot;
+
+    /// <summary>Machine address of this vCPU's struct vcpu_info: in the shared info page until VCPUOP_register_vcpu_info moves it.</summary>
+    public ulong VcpuInfoAddress { get; set; }
+
+    /// <summary>VCPUOP_up was done and VCPUOP_down was not (vCPU 0: from the start). Any thread reads.</summary>
+    public bool Online { get; set; }
+
+    /// <summary>Called by anyone to make the vCPU look at its events and requests: wakes it when it is blocked, leaves guest code when it runs.</summary>
+    public Action? Waker { get; set; }
+
+    /// <summary>See <see cref="Waker"/>. Any thread.</summary>
+    public void Notify()
+    {
+        Cpu.Kick();
+        Waker?.Invoke();
+    }
+
+    /// <summary>Enters guest kernel or user mode: root and translation context change together.</summary>
+    public void SwitchMode(bool toKernel)
+    {
+        InKernel = toKernel;
+        State->Cr3 = CurrentRoot;
+        State->TranslationContext = toKernel ? 0UL : 1UL;
+    }
+
+    /// <summary>Loads a root; translations of that context are dropped, as MOV CR3 does.</summary>
+    public void LoadKernelRoot(ulong address)
+    {
+        KernelRoot = address;
+        Cpu.FlushContext(0);
+        SwitchMode(InKernel);
+    }
+
+    /// <inheritdoc cref="LoadKernelRoot"/>
+    public void LoadUserRoot(ulong address)
+    {
+        UserRoot = address;
+        Cpu.FlushContext(1);
+        SwitchMode(InKernel);
+    }
+}
