@@ -1,0 +1,42 @@
+namespace Shinano.Control.Configuration;
+
+/// <summary>A domain as its configuration asks for it, checked for types and ranges but not against this host.</summary>
+public sealed record DomainConfiguration
+{
+    public required string Name { get; init; }
+
+    /// <summary>Null: xend makes one.</summary>
+    public Guid? Uuid { get; init; }
+
+    /// <summary>Memory at the start, in MiB.</summary>
+    public required int MemoryMebibytes { get; init; }
+
+    /// <summary>Ceiling for ballooning, in MiB; at least <see cref="MemoryMebibytes"/>.</summary>
+    public required int MaxMemoryMebibytes { get; init; }
+
+    /// <summary>vCPUs online at the start.</summary>
+    public required int Vcpus { get; init; }
+
+    public required int MaxVcpus { get; init; }
+
+    /// <summary>As written; relative paths are relative to where xm ran, and xend makes them absolute.</summary>
+    public required string Kernel { get; init; }
+
+    public string? Ramdisk { get; init; }
+
+    /// <summary>Complete command line: <c>cmdline</c>, or <c>root=</c> and <c>extra</c> put together.</summary>
+    public string CommandLine { get; init; } = "";
+
+    public string? CpuEngine { get; init; }
+
+    public LifecycleAction OnPoweroff { get; init; } = LifecycleAction.Destroy;
+
+    public LifecycleAction OnReboot { get; init; } = LifecycleAction.Restart;
+
+    public LifecycleAction OnCrash { get; init; } = LifecycleAction.Destroy;
+
+    public LifecycleAction OnWatchdog { get; init; } = LifecycleAction.Destroy;
+
+    /// <summary>Keys of xl.cfg(5) that were set and are kept but do nothing yet, with their values as text.</summary>
+    public IReadOnlyDictionary<string, string> Kept { get; init; } = new Dictionary<string, string>();
+}
