@@ -1,0 +1,16 @@
+namespace Shinano.XenStore.Server.Sessions;
+
+/// <summary>What the store knows of an introduced domain.</summary>
+internal sealed class DomainRecord(StoreSession session)
+{
+    internal StoreSession Session { get; } = session;
+
+    /// <summary>The frame of the ring; kept for the record, another process maps it.</summary>
+    internal ulong Frame { get; set; }
+
+    /// <summary>The domain's event channel of the ring.</summary>
+    internal uint Port { get; set; }
+
+    /// <summary>@releaseDomain was sent because it shut down; RESUME clears this.</summary>
+    internal bool IsShutDown { get; set; }
+}

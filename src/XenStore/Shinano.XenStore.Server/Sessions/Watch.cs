@@ -1,0 +1,31 @@
+using Shinano.XenStore.Protocol;
+
+namespace Shinano.XenStore.Server.Sessions;
+
+/// <summary>A watch of a session.</summary>
+internal sealed class Watch
+{
+    private readonly int relativePrefix;
+
+    internal Watch(StoreSession session, string given, string token)
+    {
+        Session = session;
+        Given = given;
+        Token = token;
+        Path = XenStorePath.Resolve(given, session.Domain);
+        relativePrefix = Path.Length - given.Length;
+    }
+
+    internal StoreSession Session { get; }
+
+    /// <summary>The path as the client gave it.</summary>
+    internal string Given { get; }
+
+    /// <summary>The path made absolute.</summary>
+    internal string Path { get; }
+
+    internal string Token { get; }
+
+    /// <summary>The changed path as this watch reports it: relative if the watch is (docs/misc/xenstore.txt: WATCH_EVENT).</summary>
+    internal string PathToReport(string changed) => relativePrefix < changed.Length ? changed[relativePrefix..] : "";
+}
