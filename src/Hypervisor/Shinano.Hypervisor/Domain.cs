@@ -1,5 +1,6 @@
 using Shinano.Hypervisor.Hypercalls;
 using Shinano.Memory;
+using Shinano.X86;
 using Shinano.XenAbi;
 
 namespace Shinano.Hypervisor;
@@ -38,6 +39,15 @@ public sealed class Domain
 
     /// <summary>Machine frame of the shared info page (public/xen.h: struct shared_info).</summary>
     public Mfn SharedInfoFrame { get; set; }
+
+    /// <summary>
+    /// Offered every page fault of the guest before the guest sees it, on the vCPU's thread: linear address and the hardware's error code. True when it was
+    /// dealt with (an emulated page-table write) and the vCPU is to go on at its present RIP.
+    /// </summary>
+    public Func<PvVcpu, ulong, PageFaultErrors, bool>? PageFaultFilter { get; set; }
+
+    /// <summary>Makes a frame the kernel's top-level page table, as MMUEXT_NEW_BASEPTR does; false when it may not be one. For MOV CR3.</summary>
+    public Func<PvVcpu, Mfn, bool>? LoadRoot { get; set; }
 
     /// <summary>Set once when the domain stops; see <see cref="ShutdownReason"/>.</summary>
     public ShutdownReason? Shutdown { get; private set; }

@@ -1,4 +1,5 @@
 using Shinano.Cpu;
+using Shinano.Hypervisor.Traps;
 
 namespace Shinano.Hypervisor;
 
@@ -14,6 +15,7 @@ public sealed unsafe class PvVcpu
         Id = id;
         Cpu = cpu;
         Guest = new GuestAccess(domain.Memory, this);
+        Scheduling = new VcpuScheduling(this);
     }
 
     public Domain Domain { get; }
@@ -26,6 +28,12 @@ public sealed unsafe class PvVcpu
     public CpuState* State => Cpu.State;
 
     public GuestAccess Guest { get; }
+
+    /// <summary>Virtual IDT, callbacks, kernel stack and the like.</summary>
+    public TrapState Traps { get; } = new();
+
+    /// <summary>Blocking, pausing and waking.</summary>
+    public VcpuScheduling Scheduling { get; }
 
     /// <summary>Guest kernel mode (as opposed to guest user mode). Change it with <see cref="SwitchMode"/>.</summary>
     public bool InKernel { get; private set; } = true;
@@ -55,9 +63,14 @@ public sealed unsafe class PvVcpu
         Waker?.Invoke();
     }
 
-    /// <summary>Enters guest kernel or user mode: root and translation context change together.</summary>
+    /// <summary>Enters guest kernel or user mode: root and translation context change together, and GS bases are exchanged as by SWAPGS.</summary>
     public void SwitchMode(bool toKernel)
     {
+        if (toKernel != InKernel)
+        {
+            (State->Gs.Base, State->KernelGsBase) = (State->KernelGsBase, State->Gs.Base);
+        }
+
         InKernel = toKernel;
         State->Cr3 = CurrentRoot;
         State->TranslationContext = toKernel ? 0UL : 1UL;

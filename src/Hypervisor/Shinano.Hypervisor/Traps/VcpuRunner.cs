@@ -1,0 +1,150 @@
+using Shinano.Cpu;
+using Shinano.Hypervisor.Hypercalls;
+using Shinano.Linux;
+using Shinano.X86;
+
+namespace Shinano.Hypervisor.Traps;
+
+/// <summary>
+/// One vCPU's thread: run guest code until an exit, serve it, deliver what is pending, run again. Created by <see cref="DomainRunner"/>.
+/// </summary>
+public sealed unsafe class VcpuRunner
+{
+    private readonly PvVcpu _vcpu;
+    private readonly ExceptionHandler _exceptions;
+    private readonly CpuidPolicy _cpuid;
+    private readonly Thread _thread;
+    private readonly long[] _exits = new long[Enum.GetValues<CpuExitKind>().Length];
+    private ThreadCpuClock? _clock;
+    private long _finalCpuTime;
+
+    internal VcpuRunner(PvVcpu vcpu, CpuidPolicy cpuid)
+    {
+        _vcpu = vcpu;
+        _cpuid = cpuid;
+        _exceptions = new ExceptionHandler(vcpu, cpuid);
+        _thread = new Thread(ThreadMain, 1 << 20) { IsBackground = true, Name = $"{vcpu.Domain.Id}v{vcpu.Id}" };
+        vcpu.Waker = vcpu.Scheduling.Wake;
+    }
+
+    /// <summary>CPU time that the vCPU's thread has used, in nanoseconds. Any thread.</summary>
+    public long CpuTimeNanoseconds => Volatile.Read(ref _clock)?.ReadNanoseconds() ?? Volatile.Read(ref _finalCpuTime);
+
+    /// <summary>Host CPU on which the thread was last seen; -1 when unknown.</summary>
+    public int HostCpu => Volatile.Read(ref _clock)?.LastHostCpu() ?? -1;
+
+    /// <summary>Exits of a kind so far. Any thread.</summary>
+    public long CountOf(CpuExitKind kind) => Volatile.Read(ref _exits[(int)kind]);
+
+    /// <summary>Exceptions of a vector so far. Any thread.</summary>
+    public long CountOf(ExceptionVector vector) => _exceptions.CountOf(vector);
+
+    internal void Start() => _thread.Start();
+
+    internal bool Join(TimeSpan limit) => _thread.Join(limit);
+
+    private void ThreadMain()
+    {
+        Volatile.Write(ref _clock, ThreadCpuClock.OfCurrentThread());
+        try
+        {
+            Loop();
+        }
+        catch (Exception e)
+        {
+            // A broken invariant of ours stops this domain, loudly, and nothing else.
+            _vcpu.Domain.Log.Write($"{_vcpu.Domain.Id}v{_vcpu.Id}: internal error: {e}");
+            _vcpu.Domain.Crash(_vcpu, $"internal error in the hypervisor: {e.Message}");
+            _vcpu.Scheduling.WaitUntilRunnable();
+        }
+        finally
+        {
+            Volatile.Write(ref _finalCpuTime, _clock!.ReadNanoseconds());
+            Volatile.Write(ref _clock, null);
+        }
+    }
+
+    private void Loop()
+    {
+        VirtualCpu cpu = _vcpu.Cpu;
+        while (_vcpu.Scheduling.WaitUntilRunnable())
+        {
+            TrapDelivery.DeliverPending(_vcpu);
+            if (_vcpu.Domain.Shutdown is not null)
+            {
+                continue;
+            }
+
+            cpu.Run(out CpuExit exit);
+            _exits[(int)exit.Kind]++;
+            Dispatch(in exit);
+        }
+    }
+
+    private void Dispatch(in CpuExit exit)
+    {
+        switch (exit.Kind)
+        {
+            case CpuExitKind.Kicked:
+                // Clearing the kick must come before the look at what it was for (VirtualCpu.Run clears it).
+                Interlocked.MemoryBarrier();
+                break;
+            case CpuExitKind.Syscall:
+                Syscall();
+                break;
+            case CpuExitKind.Exception:
+                _exceptions.Handle(in exit);
+                break;
+            case CpuExitKind.Cpuid:
+                _cpuid.Execute(_vcpu);
+                _vcpu.State->Rip += (ulong)exit.InstructionLength;
+                break;
+            case CpuExitKind.Hypercall:
+                // VMCALL is no instruction of a PV guest.
+                _vcpu.State->Rip -= (ulong)exit.InstructionLength;
+                TrapDelivery.Inject(_vcpu, ExceptionVector.InvalidOpcode);
+                break;
+            case CpuExitKind.ReadMsr:
+            case CpuExitKind.WriteMsr:
+            case CpuExitKind.PortIo:
+            case CpuExitKind.Halt:
+                _exceptions.HandlePrivileged();
+                break;
+            case CpuExitKind.Probe:
+            case CpuExitKind.InterruptWindow:
+                break;
+            default:
+                _vcpu.Domain.Crash(_vcpu, $"the CPU stopped with {exit.Kind} at {_vcpu.State->Rip:x}");
+                break;
+        }
+    }
+
+    private void Syscall()
+    {
+        if (!_vcpu.InKernel)
+        {
+            TrapDelivery.InjectSyscall(_vcpu);
+            return;
+        }
+
+        CpuState* state = _vcpu.State;
+        ulong number = state->Gpr[0];
+        ulong after = state->Rip;
+
+        // SYSCALL itself (SDM 2B); SYSRET brings the same values back, and flat segments.
+        state->Gpr[1] = after;
+        state->Gpr[11] = state->Rflags;
+        TrapDelivery.SetFlatCode(state);
+        HypercallArguments arguments = new(state->Gpr[7], state->Gpr[6], state->Gpr[2], state->Gpr[10], state->Gpr[8], state->Gpr[9]);
+        long result = _vcpu.Domain.Hypercalls.Call(_vcpu, number, in arguments);
+        if (result == HypercallTable.Restart)
+        {
+            state->Rip = after - SyscallLength;
+            return;
+        }
+
+        state->Gpr[0] = (ulong)result;
+    }
+
+    private const ulong SyscallLength = 2;
+}
