@@ -1,12 +1,17 @@
+using Shinano.Cli.XenStore;
+
 namespace Shinano.Cli;
 
 /// <summary>The tools this multi-call program knows, by the name they are called by.</summary>
 internal static class ToolTable
 {
     /// <summary>Each tool gets the arguments after its name and returns its exit code.</summary>
-    internal static IReadOnlyDictionary<string, Func<string[], Task<int>>> Tools { get; } =
-        new SortedDictionary<string, Func<string[], Task<int>>>(StringComparer.Ordinal)
-        {
-            // Add a line for each tool here.
-        };
+    internal static IReadOnlyDictionary<string, Func<string[], Task<int>>> Tools { get; } = Create();
+
+    private static SortedDictionary<string, Func<string[], Task<int>>> Create()
+    {
+        var tools = new SortedDictionary<string, Func<string[], Task<int>>>(StringComparer.Ordinal);
+        XenStoreTools.AddTo(tools);
+        return tools;
+    }
 }

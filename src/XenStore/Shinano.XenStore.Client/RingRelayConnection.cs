@@ -1,0 +1,286 @@
+using System.Net.Sockets;
+using Shinano.Linux;
+using Shinano.XenAbi;
+using Shinano.XenStore.Protocol;
+
+namespace Shinano.XenStore.Client;
+
+/// <summary>
+/// Connects a domain's ring with the relay socket of xend, and does so again whenever xend goes away and comes back. The guest notices
+/// only that answers take longer.
+/// </summary>
+public sealed class RingRelayConnection : IAsyncDisposable
+{
+    private static readonly TimeSpan FirstPause = TimeSpan.FromMilliseconds(20);
+    private static readonly TimeSpan LongestPause = TimeSpan.FromSeconds(1);
+
+    private readonly Lock gate = new();
+    private readonly RingRelay relay;
+    private readonly string socketPath;
+    private readonly IRingRelayGuest guest;
+    private readonly CancellationTokenSource stop = new();
+    private readonly SemaphoreSlim work = new(0, 1);
+    private readonly Task running;
+    private CancellationTokenSource? delivering;
+    private Task connected = Task.CompletedTask;
+    private bool roomIsAwaited;
+    private ulong epoch;
+
+    /// <summary>Starts to connect; returns at once.</summary>
+    /// <param name="domain">Whose ring it is.</param>
+    /// <param name="socketPath"><see cref="ShinanoPaths.XenStoreRelaySocket"/> of the xend that introduced the domain.</param>
+    /// <param name="guest">Owns the ring page.</param>
+    public RingRelayConnection(DomainId domain, string socketPath, IRingRelayGuest guest)
+    {
+        ShinanoPaths.CheckSocketPath(socketPath);
+        this.socketPath = socketPath;
+        this.guest = guest;
+        relay = new RingRelay(domain);
+        running = Task.Run(RunAsync);
+    }
+
+    /// <summary>True when the guest broke the protocol; the ring's error field should say so.</summary>
+    public bool GuestBrokeProtocol
+    {
+        get
+        {
+            lock (gate)
+            {
+                return relay.GuestBrokeProtocol;
+            }
+        }
+    }
+
+    /// <summary>Takes bytes from the guest's ring; whole messages are sent when there is a connection. Thread-safe; never blocks.</summary>
+    /// <returns>
+    /// How many were taken. When fewer than given, offer the rest again after <see cref="IRingRelayGuest.RoomForRequests"/>.
+    /// </returns>
+    public int Submit(ReadOnlySpan<byte> bytes)
+    {
+        int taken;
+        lock (gate)
+        {
+            taken = relay.TakeFromGuest(bytes);
+            roomIsAwaited |= taken < bytes.Length;
+        }
+
+        Wake();
+        return taken;
+    }
+
+    /// <summary>
+    /// The guest asked for a new start of its ring: all requests are forgotten, watches and transactions end. A delivery that is under
+    /// way is cancelled, and none of the old messages is delivered after the task completes. Then empty the ring and set its connection
+    /// field to 0.
+    /// </summary>
+    public async Task ResetAsync()
+    {
+        CancellationTokenSource? old;
+        Task ending;
+        lock (gate)
+        {
+            relay.Reset();
+            epoch++;
+            old = delivering;
+            delivering = null;
+            ending = connected;
+        }
+
+        try
+        {
+            await (old?.CancelAsync() ?? Task.CompletedTask).ConfigureAwait(false);
+        }
+        catch (ObjectDisposedException)
+        {
+            // That connection has ended by itself in this moment.
+        }
+
+        await ending.ConfigureAwait(false);
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await stop.CancelAsync().ConfigureAwait(false);
+        await running.ConfigureAwait(false);
+        stop.Dispose();
+    }
+
+    private void Wake()
+    {
+        lock (gate)
+        {
+            if (work.CurrentCount == 0)
+            {
+                work.Release();
+            }
+        }
+    }
+
+    private async Task RunAsync()
+    {
+        TimeSpan pause = FirstPause;
+        while (!stop.IsCancellationRequested)
+        {
+            var ended = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+            using var deliveries = CancellationTokenSource.CreateLinkedTokenSource(stop.Token);
+            lock (gate)
+            {
+                connected = ended.Task;
+                delivering = deliveries;
+            }
+
+            try
+            {
+                if (await RunOnceAsync(deliveries.Token).ConfigureAwait(false))
+                {
+                    pause = FirstPause;
+                }
+            }
+            catch (Exception failure) when (failure is SocketException or ObjectDisposedException or OperationCanceledException)
+            {
+                // xend is gone or not there yet, the ring was reset, or we stop.
+            }
+
+            lock (gate)
+            {
+                relay.Disconnected();
+                delivering = null;
+            }
+
+            ended.SetResult();
+
+            await Task.Delay(pause, stop.Token).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            pause = TimeSpan.FromTicks(Math.Min(pause.Ticks * 2, LongestPause.Ticks));
+        }
+    }
+
+    // True if there was a connection that was accepted.
+    private async Task<bool> RunOnceAsync(CancellationToken cancellation)
+    {
+        using var socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+        await socket.ConnectAsync(new UnixDomainSocketEndPoint(socketPath), cancellation).ConfigureAwait(false);
+        byte[] hello;
+        ulong connectedIn;
+        lock (gate)
+        {
+            connectedIn = epoch;
+            hello = relay.Connected().ToBytes();
+        }
+
+        await SendAllAsync(socket, hello, cancellation).ConfigureAwait(false);
+        byte[] answer = new byte[RelayHelloAnswerCodec.Size];
+        for (int filled = 0; filled < answer.Length;)
+        {
+            int count = await socket.ReceiveAsync(answer.AsMemory(filled), cancellation).ConfigureAwait(false);
+            if (count == 0)
+            {
+                return false;
+            }
+
+            filled += count;
+        }
+
+        if (!RelayHelloAnswerCodec.TryRead(answer, out RelayHelloAnswer verdict) || verdict != RelayHelloAnswer.Accepted)
+        {
+            return false;
+        }
+
+        using var ended = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
+        Task sending = SendRequestsAsync(socket, connectedIn, ended);
+        try
+        {
+            await ReceiveAsync(socket, connectedIn, ended.Token, cancellation).ConfigureAwait(false);
+        }
+        finally
+        {
+            await ended.CancelAsync().ConfigureAwait(false);
+            socket.Dispose();
+            await sending.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        }
+
+        return true;
+    }
+
+    private async Task SendRequestsAsync(Socket socket, ulong connectedIn, CancellationTokenSource ended)
+    {
+        try
+        {
+            while (true)
+            {
+                ReadOnlyMemory<byte>? message;
+                lock (gate)
+                {
+                    message = epoch == connectedIn ? relay.TakeForServer() : null;
+                }
+
+                if (message is null)
+                {
+                    await work.WaitAsync(ended.Token).ConfigureAwait(false);
+                }
+                else
+                {
+                    await SendAllAsync(socket, message.Value, ended.Token).ConfigureAwait(false);
+                }
+            }
+        }
+        finally
+        {
+            // Whatever ends the one direction ends the other.
+            await ended.CancelAsync().ConfigureAwait(false);
+        }
+    }
+
+    private async Task ReceiveAsync(
+        Socket socket, ulong connectedIn, CancellationToken connectionEnds, CancellationToken deliveriesEnd)
+    {
+        byte[] buffer = new byte[8 * 1024];
+        var messages = new List<XenStorePacket>();
+        while (true)
+        {
+            int count = await socket.ReceiveAsync(buffer, connectionEnds).ConfigureAwait(false);
+            if (count == 0)
+            {
+                return;
+            }
+
+            bool isSound;
+            bool tellRoom;
+            messages.Clear();
+            lock (gate)
+            {
+                if (epoch != connectedIn)
+                {
+                    return;
+                }
+
+                isSound = relay.TakeFromServer(buffer.AsSpan(0, count), messages);
+                tellRoom = roomIsAwaited && relay.HasRoom;
+                roomIsAwaited &= !tellRoom;
+            }
+
+            foreach (XenStorePacket message in messages)
+            {
+                // A connection that ends leaves a delivery to complete: half a message on the ring would put the guest out of step.
+                await guest.DeliverAsync(message, deliveriesEnd).ConfigureAwait(false);
+            }
+
+            if (tellRoom)
+            {
+                guest.RoomForRequests();
+            }
+
+            if (!isSound)
+            {
+                return;
+            }
+        }
+    }
+
+    private static async Task SendAllAsync(Socket socket, ReadOnlyMemory<byte> bytes, CancellationToken cancellation)
+    {
+        while (!bytes.IsEmpty)
+        {
+            bytes = bytes[await socket.SendAsync(bytes, cancellation).ConfigureAwait(false)..];
+        }
+    }
+}
