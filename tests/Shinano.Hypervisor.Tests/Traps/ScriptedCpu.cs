@@ -1,0 +1,39 @@
+using Shinano.Cpu;
+
+namespace Shinano.Hypervisor.Tests.Traps;
+
+/// <summary>A CPU that executes no code: each run gives the next exit of a script, or waits to be kicked when the script is over.</summary>
+public sealed unsafe class ScriptedCpu : VirtualCpu
+{
+    public delegate void Step(CpuState* state, ref CpuExit exit);
+
+    private readonly Queue<Step> _steps = new();
+
+    public override ulong InstructionCount => 0;
+
+    public int Flushes { get; private set; }
+
+    public ScriptedCpu Then(Step step)
+    {
+        _steps.Enqueue(step);
+        return this;
+    }
+
+    public override void FlushTranslations() => Flushes++;
+
+    public override void FlushContext(int context) => Flushes++;
+
+    public override void FlushPage(ulong linear) => Flushes++;
+
+    protected override void RunCore(ref CpuExit exit)
+    {
+        if (_steps.TryDequeue(out Step? step))
+        {
+            step(State, ref exit);
+        }
+        else
+        {
+            exit.Kind = CpuExitKind.Kicked;
+        }
+    }
+}
