@@ -9,6 +9,8 @@ namespace Shinano.Control.GuestPackages.Apt;
 /// </summary>
 internal sealed partial class AptArchive(string stateDirectory, IProgramRunner runner)
 {
+    private const string FetchWarning = "W: Failed to fetch ";
+
     private bool listsAreFresh;
 
     /// <summary>Reads the package lists once in the life of this object. Null when that worked, else apt's complaint.</summary>
@@ -28,10 +30,10 @@ internal sealed partial class AptArchive(string stateDirectory, IProgramRunner r
             line => ReportStatus(line, PackageStage.UpdatingLists, forPackage, 0, progress),
             cancellation).ConfigureAwait(false);
 
-        // One broken source of the host (a third party's, say) makes the whole command fail: what counts is whether the
-        // package is found afterwards. A missing apt-get is final.
-        listsAreFresh = result.Succeeded;
-        return result.Succeeded ? null : Complaint(result);
+        // Without a network apt-get warns and ends with 0. And one broken source of the host (a third party's, say) does not matter
+        // here: what counts is whether the package is found afterwards.
+        listsAreFresh = result.Succeeded && !result.Error.Contains(FetchWarning, StringComparison.Ordinal);
+        return listsAreFresh ? null : Complaint(result);
     }
 
     /// <summary>What <paramref name="name"/> stands for; null when the lists do not have it.</summary>
@@ -128,8 +130,10 @@ internal sealed partial class AptArchive(string stateDirectory, IProgramRunner r
         }
 
         var lines = result.Error.Split('\n', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries);
-        return lines.FirstOrDefault(line => line.StartsWith("E:", StringComparison.Ordinal))
-            ?? lines.LastOrDefault()
+        var line = lines.FirstOrDefault(line => line.StartsWith("E:", StringComparison.Ordinal))
+            ?? lines.FirstOrDefault(line => line.StartsWith(FetchWarning, StringComparison.Ordinal))
+            ?? lines.LastOrDefault();
+        return line is ['E' or 'W', ':', ' ', .. var text] ? text : line
             ?? $"apt-get ended with code {result.ExitCode}";
     }
 
