@@ -72,9 +72,12 @@ internal static unsafe class MsrPolicy
             case ShadowGsBase when IsCanonical(value):
                 state->KernelGsBase = value;
                 return true;
+            case TscAux when value >> 32 == 0:
+                state->TscAux = value;
+                return true;
             case Tsc or MicrocodeRevision:
                 return true;
-            case Efer or Pat or ApicBase or TscAux or MiscEnable or AmdHardwareConfiguration or AmdDecodeConfiguration:
+            case Efer or Pat or ApicBase or MiscEnable or AmdHardwareConfiguration or AmdDecodeConfiguration:
                 // Writing what is there changes nothing; anything else is refused.
                 return TryRead(vcpu, cpuid, index, out ulong present) && present == value;
             default:
