@@ -1,0 +1,48 @@
+namespace Shinano.Control.Api;
+
+/// <summary>Finds our other programs: named by an environment variable, beside this one, or in the source tree this one was built in.</summary>
+public static class ProgramLocator
+{
+    /// <summary>Names the domain process's program; tests put a double here.</summary>
+    public const string MachineVariable = "SHINANO_MACHINE";
+
+    /// <summary>Names xend's program.</summary>
+    public const string XendVariable = "SHINANO_XEND";
+
+    public static string Machine => Find(MachineVariable, "Machine", "Shinano.Machine");
+
+    public static string Xend => Find(XendVariable, "Control", "Shinano.Control.Daemon");
+
+    /// <summary>The dotnet host this process runs under, so that children use the same one.</summary>
+    public static string DotnetHost =>
+        Environment.ProcessPath is { } path && Path.GetFileNameWithoutExtension(path) == "dotnet" ? path
+        : Environment.GetEnvironmentVariable("DOTNET_HOST_PATH") is { Length: > 0 } host ? host
+        : Environment.GetEnvironmentVariable("DOTNET_ROOT") is { Length: > 0 } root ? Path.Combine(root, "dotnet")
+        : "dotnet";
+
+    private static string Find(string variable, string layer, string project)
+    {
+        if (Environment.GetEnvironmentVariable(variable) is { Length: > 0 } named)
+        {
+            return Path.GetFullPath(named);
+        }
+
+        // Installed: lib/shinano/PROJECT/PROJECT.dll beside our own directory. Built: src/LAYER/PROJECT/bin/CONFIGURATION/FRAMEWORK/.
+        string own = Path.TrimEndingDirectorySeparator(AppContext.BaseDirectory);
+        List<string> candidates = [Path.Combine(own, $"{project}.dll"), Path.Combine(own, "..", project, $"{project}.dll")];
+        string framework = Path.GetFileName(own);
+        string configuration = Path.GetFileName(Path.GetDirectoryName(own) ?? "");
+        for (DirectoryInfo? directory = new(own); directory is not null; directory = directory.Parent)
+        {
+            if (File.Exists(Path.Combine(directory.FullName, "Shinano.slnx")))
+            {
+                candidates.Add(Path.Combine(directory.FullName, "src", layer, project, "bin", configuration, framework, $"{project}.dll"));
+                break;
+            }
+        }
+
+        return candidates.Where(File.Exists).Select(Path.GetFullPath).FirstOrDefault()
+            ?? throw new FileNotFoundException(
+                $"{project}.dll is not built: looked at {string.Join(", ", candidates)}. The launchers in bin/ build it; {variable} names another place.");
+    }
+}

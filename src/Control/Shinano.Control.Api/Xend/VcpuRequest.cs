@@ -1,0 +1,3 @@
+namespace Shinano.Control.Api.Xend;
+
+public sealed record VcpuRequest(int Vcpus);

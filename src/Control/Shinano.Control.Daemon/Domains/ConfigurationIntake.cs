@@ -1,0 +1,32 @@
+using Shinano.Control.Api.Domains;
+using Shinano.Control.Api.Xend;
+using Shinano.Control.Configuration;
+
+namespace Shinano.Control.Daemon.Domains;
+
+/// <summary>Turns a client's text into a configuration with absolute paths.</summary>
+internal static class ConfigurationIntake
+{
+    public static (DomainConfiguration? Configuration, IReadOnlyList<DiagnosticMessage> Diagnostics) Read(ConfigurationRequest request)
+    {
+        ConfigurationResult result = ConfigurationReader.Read(
+            new ConfigurationText(request.FileName, request.Text, request.Overrides), request.Strict);
+        DiagnosticMessage[] diagnostics =
+        [
+            .. result.Diagnostics.Select(d => new DiagnosticMessage(d.Severity == DiagnosticSeverity.Error, d.ToString())),
+        ];
+        return (result.Configuration is { } configuration ? Anchor(configuration, request.WorkingDirectory) : null, diagnostics);
+    }
+
+    public static DomainFailure Failure(string fileName, IReadOnlyList<DiagnosticMessage> diagnostics)
+    {
+        int errors = diagnostics.Count(diagnostic => diagnostic.IsError);
+        return new DomainFailure(DomainFailureCode.BadConfiguration, $"{fileName}: {errors} error{(errors == 1 ? "" : "s")}: no domain was made");
+    }
+
+    private static DomainConfiguration Anchor(DomainConfiguration configuration, string workingDirectory) => configuration with
+    {
+        Kernel = Path.GetFullPath(configuration.Kernel, workingDirectory),
+        Ramdisk = configuration.Ramdisk is { } ramdisk ? Path.GetFullPath(ramdisk, workingDirectory) : null,
+    };
+}

@@ -1,0 +1,33 @@
+using Shinano.Control.Api;
+using Shinano.Control.Api.Domains;
+using Shinano.Control.Api.Xend;
+using Shinano.Control.Configuration;
+
+namespace Shinano.Control.Daemon.Domains;
+
+/// <summary>What xend writes down about a domain, so that the next xend can take it over. Lives in the domain's run directory.</summary>
+internal sealed record DomainRecord
+{
+    public required DomainPhase Phase { get; init; }
+
+    public required DomainSpec Spec { get; init; }
+
+    /// <summary>With absolute paths.</summary>
+    public required DomainConfiguration Configuration { get; init; }
+
+    /// <summary>Present name and uuid; they differ from the spec's after a rename.</summary>
+    public required string Name { get; init; }
+
+    public required Guid Uuid { get; init; }
+
+    /// <summary>Null before the process was started.</summary>
+    public ProcessStamp? Process { get; init; }
+
+    public DateTimeOffset Created { get; init; }
+
+    /// <summary>Times of the latest restarts by on_reboot and its kin, oldest first: what stops a domain that only ever restarts.</summary>
+    public IReadOnlyList<DateTimeOffset> Restarts { get; init; } = [];
+
+    /// <summary>Set with <see cref="DomainPhase.Kept"/>.</summary>
+    public DomainOutcome? Outcome { get; init; }
+}

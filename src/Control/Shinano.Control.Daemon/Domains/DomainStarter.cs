@@ -1,0 +1,204 @@
+using Shinano.Control.Api;
+using Shinano.Control.Api.Domains;
+using Shinano.Control.Configuration;
+using Shinano.Linux;
+
+namespace Shinano.Control.Daemon.Domains;
+
+/// <summary>Makes a domain of a configuration: all of it, or nothing that stays behind.</summary>
+internal sealed class DomainStarter(
+    ShinanoPaths paths, DomainRegistry registry, DomainTree tree, DomainLogs logs, HostFacts host, ILogger<DomainStarter> logger)
+{
+    /// <summary>Reading a kernel and a ramdisk from a slow disk and decompressing them.</summary>
+    private static readonly TimeSpan BuildPatience = TimeSpan.FromMinutes(5);
+
+    /// <summary>
+    /// Builds a domain and leaves it paused; the caller has it watched and lets it run. Throws <see cref="DomainFailureException"/> with nothing
+    /// left behind.
+    /// </summary>
+    public async Task<DomainEntry> StartAsync(
+        DomainConfiguration configuration, IReadOnlyList<DateTimeOffset> restarts, Action<BuildProgress>? progress, CancellationToken cancellationToken)
+    {
+        CheckAgainstHost(configuration);
+        DomainEntry entry = Prepare(configuration, restarts);
+        await entry.Gate.WaitAsync(cancellationToken);
+        try
+        {
+            await BuildAsync(entry, progress, cancellationToken);
+            return entry;
+        }
+        catch (Exception e)
+        {
+            entry.Ended = true;
+            await UndoAsync(entry);
+            throw e switch
+            {
+                DomainFailureException => e,
+                IOException or UnauthorizedAccessException => new DomainFailureException(DomainFailureCode.HostResource, e.Message, e),
+                _ => e,
+            };
+        }
+        finally
+        {
+            entry.Gate.Release();
+        }
+    }
+
+    /// <summary>Removes a domain's process, nodes, files and entry. Goes on past what fails.</summary>
+    public async Task UndoAsync(DomainEntry entry)
+    {
+        DomainRecord record = entry.Record;
+        await TryAsync(entry, "process", async () =>
+        {
+            if (record.Process is { } process)
+            {
+                await DomainProgram.EndAsync(process, entry.Connection, CancellationToken.None);
+            }
+        });
+        entry.Connection?.Dispose();
+        entry.Connection = null;
+        await TryAsync(entry, "xenstore nodes", () => tree.RemoveAsync(entry.Id, record.Uuid, CancellationToken.None));
+        await TryAsync(entry, "files", () =>
+        {
+            entry.Directory.Delete();
+            return Task.CompletedTask;
+        });
+        registry.Remove(entry);
+    }
+
+    private static async Task BuildProcessAsync(DomainEntry entry, Action<BuildProgress>? progress, string log, CancellationToken cancellationToken)
+    {
+        DomainSpec spec = entry.Record.Spec;
+        DomainConnection connection = await DomainProgram.ConnectAsync(entry.Record.Process!, spec, log, cancellationToken);
+        entry.Connection = connection;
+        connection.OnProgress = progress;
+        DomainHello hello = await connection.CallAsync((domain, token) => domain.HelloAsync(token), DomainEntry.QuickCall, cancellationToken);
+        if (hello.ProtocolVersion != DomainControlChannel.ProtocolVersion || hello.Uuid != spec.Uuid)
+        {
+            throw new DomainFailureException(
+                DomainFailureCode.Internal,
+                $"the domain process speaks version {hello.ProtocolVersion} of the control channel, xend {DomainControlChannel.ProtocolVersion}: build both anew");
+        }
+    }
+
+    private async Task BuildAsync(DomainEntry entry, Action<BuildProgress>? progress, CancellationToken cancellationToken)
+    {
+        DomainSpec spec = entry.Record.Spec;
+        string log = logs.ProcessLog(spec.Name);
+        entry.Directory.Create();
+        if (spec.Console.LogPath is { } consoleLog)
+        {
+            ShinanoPaths.EnsureDirectory(Path.GetDirectoryName(consoleLog)!);
+        }
+
+        DomainSpecFile.Write(entry.Directory.Spec, spec);
+        entry.Update(record => record);
+        ProcessStamp process = DomainProgram.Start(spec, entry.Directory.Spec, log);
+        entry.Update(record => record with { Process = process });
+        await BuildProcessAsync(entry, progress, log, cancellationToken);
+
+        DomainConnection connection = entry.Connection!;
+        DomainBuildResult build = await connection.CallAsync((domain, token) => domain.BuildAsync(token), BuildPatience, cancellationToken);
+        connection.OnProgress = null;
+        await tree.WriteAsync(entry.Record, build, cancellationToken);
+        entry.Update(record => record with { Phase = DomainPhase.Live });
+        logger.LogInformation("domain {Id} '{Name}' is built by process {Process}", entry.Id, spec.Name, process.Id);
+    }
+
+    private DomainEntry Prepare(DomainConfiguration configuration, IReadOnlyList<DateTimeOffset> restarts)
+    {
+        int id = registry.TakeId();
+        DomainDirectory directory = new(paths, id);
+        Guid uuid = configuration.Uuid ?? Guid.NewGuid();
+        DomainSpec spec = new()
+        {
+            DomainId = id,
+            Uuid = uuid,
+            Name = configuration.Name,
+            MemoryBytes = (long)configuration.MemoryMebibytes << 20,
+            MaxMemoryBytes = (long)configuration.MaxMemoryMebibytes << 20,
+            Vcpus = configuration.Vcpus,
+            MaxVcpus = configuration.MaxVcpus,
+            KernelPath = configuration.Kernel,
+            RamdiskPath = configuration.Ramdisk,
+            CommandLine = configuration.CommandLine,
+            CpuEngine = configuration.CpuEngine,
+            ControlSocketPath = directory.ControlSocket,
+            XenStoreRelaySocketPath = paths.XenStoreRelaySocket,
+            Console = new ConsoleSpec { SocketPath = directory.ConsoleSocket, LogPath = logs.ConsoleLog(configuration.Name) },
+            LogDirectory = paths.LogDirectory,
+            FailurePath = directory.Failure,
+        };
+        DomainEntry entry = new(
+            new DomainRecord
+            {
+                Phase = DomainPhase.Starting,
+                Spec = spec,
+                Configuration = configuration with { Uuid = uuid },
+                Name = spec.Name,
+                Uuid = uuid,
+                Created = DateTimeOffset.UtcNow,
+                Restarts = restarts,
+            },
+            directory);
+        registry.Add(entry);
+        return entry;
+    }
+
+    /// <summary>What can be said without starting anything: files that are not there, memory the host does not have.</summary>
+    private void CheckAgainstHost(DomainConfiguration configuration)
+    {
+        CheckReadable(configuration.Kernel, "kernel", DomainFailureCode.KernelUnreadable);
+        if (configuration.Ramdisk is { } ramdisk)
+        {
+            long length = CheckReadable(ramdisk, "ramdisk", DomainFailureCode.RamdiskUnreadable);
+            if (length >= (long)configuration.MemoryMebibytes << 20)
+            {
+                throw new DomainFailureException(
+                    DomainFailureCode.RamdiskTooLarge,
+                    $"{ramdisk}: the ramdisk of {length >> 20} MiB does not fit into memory={configuration.MemoryMebibytes} MiB");
+            }
+        }
+
+        long available = host.DomainMemoryLimitBytes;
+        if ((long)configuration.MemoryMebibytes << 20 > available)
+        {
+            throw new DomainFailureException(
+                DomainFailureCode.MemoryTooLarge, $"memory={configuration.MemoryMebibytes} MiB is more than this host has ({available >> 20} MiB)");
+        }
+    }
+
+    private static long CheckReadable(string path, string what, DomainFailureCode code)
+    {
+        try
+        {
+            if (Directory.Exists(path))
+            {
+                throw new DomainFailureException(code, $"{path}: the {what} is a directory, not a file");
+            }
+
+            using FileStream file = new(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite);
+            return file.Length;
+        }
+        catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException)
+        {
+            throw new DomainFailureException(code, $"{path}: the {what} does not exist", e);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or ArgumentException or NotSupportedException)
+        {
+            throw new DomainFailureException(code, $"{path}: the {what} cannot be read: {e.Message}", e);
+        }
+    }
+
+    private async Task TryAsync(DomainEntry entry, string what, Func<Task> step)
+    {
+        try
+        {
+            await step();
+        }
+        catch (Exception e) when (e is not OutOfMemoryException)
+        {
+            logger.LogError(e, "domain {Id} '{Name}': its {What} could not be removed", entry.Id, entry.Record.Name, what);
+        }
+    }
+}

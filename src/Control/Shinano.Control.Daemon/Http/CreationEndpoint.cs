@@ -1,0 +1,105 @@
+using System.Text.Json;
+using System.Threading.Channels;
+using Shinano.Control.Api;
+using Shinano.Control.Api.Domains;
+using Shinano.Control.Api.Xend;
+using Shinano.Control.Configuration;
+using Shinano.Control.Daemon.Domains;
+
+namespace Shinano.Control.Daemon.Http;
+
+/// <summary>Creation of a domain, told as it goes: the answer is a stream of <see cref="CreateEvent"/> lines.</summary>
+internal sealed class CreationEndpoint(
+    DomainStarter starter, DomainLifecycle lifecycle, ManagedDomains managed, ILogger<CreationEndpoint> logger)
+{
+    public Task CreateAsync(HttpContext context, ConfigurationRequest request) => StreamAsync(context, async write =>
+    {
+        DomainConfiguration configuration = ReadOrThrow(request, write);
+        if (managed.TryFind(configuration.Name) is { } definition && definition.Uuid != configuration.Uuid)
+        {
+            throw new DomainFailureException(
+                DomainFailureCode.Duplicate, $"'{configuration.Name}' is a managed domain: xm start starts it, xm delete removes it");
+        }
+
+        return request.DryRun ? null : await RunAsync(configuration, request.Paused, write, context.RequestAborted);
+    });
+
+    public Task StartManagedAsync(HttpContext context, string name, bool paused) => StreamAsync(
+        context, async write => await RunAsync(managed.Find(name), paused, write, context.RequestAborted));
+
+    /// <summary><c>xm new</c>: no process, so no progress; the diagnostics come in the same form.</summary>
+    public Task DefineAsync(HttpContext context, ConfigurationRequest request) => StreamAsync(context, write =>
+    {
+        managed.Add(ReadOrThrow(request, write));
+        return Task.FromResult<CreatedDomain?>(null);
+    });
+
+    private static DomainConfiguration ReadOrThrow(ConfigurationRequest request, Action<CreateEvent> write)
+    {
+        (DomainConfiguration? configuration, IReadOnlyList<DiagnosticMessage> diagnostics) = ConfigurationIntake.Read(request);
+        foreach (DiagnosticMessage diagnostic in diagnostics)
+        {
+            write(new CreateEvent { Diagnostic = diagnostic });
+        }
+
+        return configuration ?? throw new DomainFailureException(ConfigurationIntake.Failure(request.FileName, diagnostics));
+    }
+
+    private async Task<CreatedDomain?> RunAsync(
+        DomainConfiguration configuration, bool paused, Action<CreateEvent> write, CancellationToken cancellationToken)
+    {
+        DomainEntry entry = await starter.StartAsync(
+            configuration, [], progress => write(new CreateEvent { Progress = progress }), cancellationToken);
+        if (paused)
+        {
+            lifecycle.Watch(entry);
+        }
+        else
+        {
+            await lifecycle.RunAsync(entry, CancellationToken.None);
+        }
+
+        return new CreatedDomain(entry.Id, entry.Record.Name, entry.Record.Uuid, entry.Directory.ConsoleSocket);
+    }
+
+    private async Task StreamAsync(HttpContext context, Func<Action<CreateEvent>, Task<CreatedDomain?>> work)
+    {
+        context.Response.ContentType = "application/x-ndjson";
+        Channel<CreateEvent> events = Channel.CreateUnbounded<CreateEvent>(new UnboundedChannelOptions { SingleReader = true });
+        Task producer = ProduceAsync(events.Writer, context.Request.Path, work);
+        try
+        {
+            await foreach (CreateEvent item in events.Reader.ReadAllAsync(CancellationToken.None))
+            {
+                byte[] line = [.. JsonSerializer.SerializeToUtf8Bytes(item, ControlJson.Options), (byte)'\n'];
+                await context.Response.Body.WriteAsync(line, context.RequestAborted);
+                await context.Response.Body.FlushAsync(context.RequestAborted);
+            }
+        }
+        finally
+        {
+            // A client that has gone cancels the work; what it began is undone before this request ends.
+            await producer;
+        }
+    }
+
+    private async Task ProduceAsync(ChannelWriter<CreateEvent> writer, string what, Func<Action<CreateEvent>, Task<CreatedDomain?>> work)
+    {
+        try
+        {
+            CreatedDomain? created = await work(item => writer.TryWrite(item));
+            if (created is not null)
+            {
+                writer.TryWrite(new CreateEvent { Created = created });
+            }
+        }
+        catch (Exception e) when (e is not OutOfMemoryException)
+        {
+            writer.TryWrite(new CreateEvent { Failure = FailureResults.Translate(e, logger, what) });
+        }
+        finally
+        {
+            writer.Complete();
+        }
+    }
+}

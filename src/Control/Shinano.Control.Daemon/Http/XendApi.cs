@@ -1,0 +1,91 @@
+using Shinano.Control.Api;
+using Shinano.Control.Api.Domains;
+using Shinano.Control.Api.Xend;
+using Shinano.Control.Daemon.Domains;
+
+namespace Shinano.Control.Daemon.Http;
+
+/// <summary>The routes. Each is one line of translation; the work is elsewhere.</summary>
+internal static class XendApi
+{
+    public static void Map(WebApplication app)
+    {
+        RouteGroupBuilder api = app.MapGroup("/v1");
+        MapDomains(api);
+        MapOperations(api);
+        MapManaged(api);
+        api.MapGet("/host", (HostFacts host) => Json(host.Describe()));
+        api.MapGet("/dmesg", async (DomainOperations operations, string? domain, bool? clear, CancellationToken token) =>
+            Results.Text(await operations.ReadHypervisorLogAsync(domain, clear ?? false, token)));
+        api.MapPost("/stop", (IHostApplicationLifetime lifetime) => lifetime.StopApplication());
+    }
+
+    private static void MapDomains(RouteGroupBuilder api)
+    {
+        api.MapGet("/domains", async (DomainCatalog catalog, CancellationToken token) => Json(await catalog.ListAsync(token)));
+        api.MapGet("/domains/{domain}", async (DomainCatalog catalog, string domain, CancellationToken token) =>
+            Json(await catalog.DescribeAsync(domain, token)));
+        api.MapPost("/domains", async (HttpContext context, CreationEndpoint creation) =>
+            await creation.CreateAsync(context, await ReadAsync<ConfigurationRequest>(context)));
+        api.MapGet("/outcomes/{id:int}", async (DomainRegistry registry, int id, CancellationToken token) =>
+        {
+            Task<DomainOutcome> outcome = registry.OutcomeOf(id)
+                ?? throw new DomainFailureException(DomainFailureCode.NoSuchDomain, $"nothing is known about a domain with id {id}");
+            return Json(await outcome.WaitAsync(token));
+        });
+    }
+
+    private static void MapOperations(RouteGroupBuilder api)
+    {
+        RouteGroupBuilder domain = api.MapGroup("/domains/{domain}");
+        domain.MapPost("/pause", (DomainOperations o, string domain, CancellationToken token) => o.PauseAsync(domain, token));
+        domain.MapPost("/unpause", (DomainOperations o, string domain, CancellationToken token) => o.UnpauseAsync(domain, token));
+
+        // Half a destruction helps nobody: it goes on when the client does not wait.
+        domain.MapPost("/destroy", (DomainOperations o, string domain) => o.DestroyAsync(domain, CancellationToken.None));
+        domain.MapPost("/shutdown", async (HttpContext context, DomainOperations o, string domain, CancellationToken token) =>
+            await o.ShutdownAsync(domain, (await ReadAsync<ShutdownRequest>(context)).Reason, token));
+        domain.MapPost("/rename", async (HttpContext context, DomainOperations o, string domain, CancellationToken token) =>
+            await o.RenameAsync(domain, (await ReadAsync<RenameRequest>(context)).Name, token));
+        domain.MapPost("/memory", async (HttpContext context, DomainOperations o, string domain, CancellationToken token) =>
+            await o.SetMemoryAsync(domain, (await ReadAsync<MemoryRequest>(context)).Bytes, token));
+        domain.MapPost("/max-memory", async (HttpContext context, DomainOperations o, string domain, CancellationToken token) =>
+            await o.SetMaximumMemoryAsync(domain, (await ReadAsync<MemoryRequest>(context)).Bytes, token));
+        domain.MapPost("/vcpus", async (HttpContext context, DomainOperations o, string domain, CancellationToken token) =>
+            await o.SetVcpusAsync(domain, (await ReadAsync<VcpuRequest>(context)).Vcpus, token));
+        domain.MapPost("/sysrq", async (HttpContext context, DomainOperations o, string domain, CancellationToken token) =>
+            await o.SendSysRqAsync(domain, (await ReadAsync<KeyRequest>(context)).Keys, token));
+        domain.MapPost("/debug-keys", async (HttpContext context, DomainOperations o, string domain, CancellationToken token) =>
+            await o.SendDebugKeysAsync(domain, (await ReadAsync<KeyRequest>(context)).Keys, token));
+        domain.MapPost("/trigger", async (HttpContext context, DomainOperations o, string domain, CancellationToken token) =>
+            await o.TriggerAsync(domain, await ReadAsync<TriggerRequest>(context), token));
+        domain.MapPost("/dump-core", async (HttpContext context, DomainOperations o, string domain, CancellationToken token) =>
+            Json(await o.DumpCoreAsync(domain, await ReadAsync<DumpRequest>(context), token)));
+        domain.MapGet("/counters", async (DomainOperations o, string domain, CancellationToken token) =>
+            Json(await o.ReadCountersAsync(domain, token)));
+    }
+
+    private static void MapManaged(RouteGroupBuilder api)
+    {
+        api.MapPost("/managed", async (HttpContext context, CreationEndpoint creation) =>
+            await creation.DefineAsync(context, await ReadAsync<ConfigurationRequest>(context)));
+        api.MapPost("/managed/{name}/start", (HttpContext context, CreationEndpoint creation, string name, bool? paused) =>
+            creation.StartManagedAsync(context, name, paused ?? false));
+        api.MapDelete("/managed/{name}", (ManagedDomains managed, DomainRegistry registry, string name) =>
+        {
+            if (registry.TryFind(name) is not null)
+            {
+                throw new DomainFailureException(DomainFailureCode.WrongState, $"domain '{name}' is running: shut it down before it is deleted");
+            }
+
+            managed.Remove(name);
+        });
+    }
+
+    private static IResult Json<T>(T value) => Results.Json(value, ControlJson.Options);
+
+    private static async Task<T> ReadAsync<T>(HttpContext context)
+        where T : class =>
+        await context.Request.ReadFromJsonAsync<T>(ControlJson.Options, context.RequestAborted)
+            ?? throw new DomainFailureException(DomainFailureCode.InvalidArgument, "the request has no body");
+}

@@ -1,0 +1,136 @@
+using System.Globalization;
+using Shinano.Control.Daemon.Domains;
+using Shinano.Control.Daemon.Http;
+using Shinano.Control.Daemon.Store;
+using Shinano.Linux;
+
+namespace Shinano.Control.Daemon;
+
+/// <summary>Puts xend together. One per set of directories: a lock file says so, and goes with the process however it ends.</summary>
+internal sealed class XendHost : IAsyncDisposable
+{
+    private readonly FileStream _lock;
+    private readonly WebApplication _app;
+    private readonly string? _ownSocket;
+
+    private XendHost(FileStream heldLock, WebApplication app, string? ownSocket)
+    {
+        _lock = heldLock;
+        _app = app;
+        _ownSocket = ownSocket;
+    }
+
+    public IServiceProvider Services => _app.Services;
+
+    /// <summary>
+    /// Starts a xend that serves and has adopted what ran. Null when another one holds the lock.
+    /// </summary>
+    public static async Task<XendHost?> StartAsync(ShinanoPaths paths, Func<IXenStore> openStore, CancellationToken cancellationToken)
+    {
+        paths.CreateAll();
+        if (TryLock(Path.Combine(paths.RunDirectory, "xend.lock")) is not { } heldLock)
+        {
+            return null;
+        }
+
+        try
+        {
+            IXenStore store = openStore();
+            bool activated = IsSocketActivated();
+            WebApplication app = Build(paths, store, activated);
+            await app.Services.GetRequiredService<DomainAdoption>().RunAsync(cancellationToken);
+
+            // Served only now: the first answer already knows every domain.
+            if (!activated)
+            {
+                File.Delete(ShinanoPaths.PrepareSocketPath(paths.XendSocket));
+            }
+
+            await app.StartAsync(cancellationToken);
+            if (!activated)
+            {
+                File.SetUnixFileMode(paths.XendSocket, UnixFileMode.UserRead | UnixFileMode.UserWrite);
+            }
+
+            return new XendHost(heldLock, app, activated ? null : paths.XendSocket);
+        }
+        catch
+        {
+            await heldLock.DisposeAsync();
+            throw;
+        }
+    }
+
+    public Task WaitForShutdownAsync(CancellationToken cancellationToken) => _app.WaitForShutdownAsync(cancellationToken);
+
+    public async ValueTask DisposeAsync()
+    {
+        await _app.StopAsync();
+        await _app.DisposeAsync();
+        if (_ownSocket is not null)
+        {
+            File.Delete(_ownSocket);
+        }
+
+        await _lock.DisposeAsync();
+    }
+
+    private static WebApplication Build(ShinanoPaths paths, IXenStore store, bool activated)
+    {
+        // The slim builder reads no appsettings.json of whatever directory we were started in.
+        WebApplicationBuilder builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions { ContentRootPath = AppContext.BaseDirectory });
+        builder.WebHost.UseKestrelCore().ConfigureKestrel(options =>
+        {
+            options.AddServerHeader = false;
+            if (activated)
+            {
+                options.UseSystemd(listen => listen.Use(next => context => PeerCheck.InvokeAsync(context, next)));
+            }
+            else
+            {
+                options.ListenUnixSocket(paths.XendSocket, listen => listen.Use(next => context => PeerCheck.InvokeAsync(context, next)));
+            }
+        });
+        builder.Services.AddRoutingCore();
+        builder.Services.AddSystemd();
+        builder.Logging.AddProvider(new XendLog(Path.Combine(paths.LogDirectory, "xend.log")));
+        builder.Logging.AddFilter("Microsoft", LogLevel.Warning);
+        builder.Services.AddSingleton(paths);
+        builder.Services.AddSingleton(store);
+        builder.Services.AddSingleton(TimeProvider.System);
+        builder.Services.AddSingleton<HostFacts>();
+        builder.Services.AddSingleton<DomainLogs>();
+        builder.Services.AddSingleton<DomainTree>();
+        builder.Services.AddSingleton<DomainRegistry>();
+        builder.Services.AddSingleton<DomainStarter>();
+        builder.Services.AddSingleton<DomainLifecycle>();
+        builder.Services.AddSingleton<DomainAdoption>();
+        builder.Services.AddSingleton<ManagedDomains>();
+        builder.Services.AddSingleton<DomainCatalog>();
+        builder.Services.AddSingleton<DomainOperations>();
+        builder.Services.AddSingleton<CreationEndpoint>();
+        WebApplication app = builder.Build();
+        ILogger logger = app.Services.GetRequiredService<ILoggerFactory>().CreateLogger("Xend");
+        app.Use((context, next) => FailureResults.InvokeAsync(context, next, logger));
+        app.UseRouting();
+        XendApi.Map(app);
+        return app;
+    }
+
+    /// <summary>sd_listen_fds(3): LISTEN_PID names us.</summary>
+    private static bool IsSocketActivated() =>
+        Environment.GetEnvironmentVariable("LISTEN_PID") == Environment.ProcessId.ToString(CultureInfo.InvariantCulture);
+
+    private static FileStream? TryLock(string path)
+    {
+        try
+        {
+            // FileShare.None is flock(2): gone with the process, kill -9 included.
+            return new FileStream(path, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
+        }
+        catch (IOException e) when (e is not (FileNotFoundException or DirectoryNotFoundException))
+        {
+            return null;
+        }
+    }
+}

@@ -1,0 +1,190 @@
+using Shinano.Control.Api.Domains;
+
+namespace Shinano.Control.FakeDomain;
+
+/// <summary>A domain without a guest.</summary>
+internal sealed class FakeMachine(DomainSpec spec, FakeBehaviour behaviour, FakeConsole console) : IDomainProcess, IDisposable
+{
+    private readonly Lock _lock = new();
+    private readonly List<IDomainEvents> _subscribers = [];
+    private readonly TaskCompletionSource _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private DomainBuildResult? _build;
+    private bool _paused = true;
+    private long _maxMemory = spec.MaxMemoryBytes;
+    private string _name = spec.Name;
+    private ShutdownReason? _reason;
+
+    public Task Ended => _ended.Task;
+
+    public void Subscribe(IDomainEvents events)
+    {
+        lock (_lock)
+        {
+            _subscribers.Add(events);
+        }
+    }
+
+    /// <summary>A line typed at the console.</summary>
+    public void Type(string line)
+    {
+        if (line == "die")
+        {
+            Environment.FailFast("told to die");
+        }
+
+        if (Enum.TryParse(line, ignoreCase: true, out ShutdownReason reason))
+        {
+            ShutDown(reason);
+            return;
+        }
+
+        console.Write($"{line}: not found\r\n# ");
+    }
+
+    public Task<DomainHello> HelloAsync(CancellationToken cancellationToken) => Task.FromResult(new DomainHello
+    {
+        ProtocolVersion = DomainControlChannel.ProtocolVersion,
+        DomainId = spec.DomainId,
+        Uuid = spec.Uuid,
+        Name = _name,
+        ProcessId = Environment.ProcessId,
+    });
+
+    public Task<DomainBuildResult> BuildAsync(CancellationToken cancellationToken)
+    {
+        if (behaviour.Has("die-in-build"))
+        {
+            Environment.Exit(9);
+        }
+
+        if (behaviour.Value("build-fail") is { } code)
+        {
+            throw new DomainFailureException(Enum.Parse<DomainFailureCode>(code), $"{spec.KernelPath}: told to fail");
+        }
+
+        foreach (IDomainEvents events in Subscribers())
+        {
+            events.Progress(new BuildProgress("kernel", $"pretended to load {spec.KernelPath}", 1_000_000));
+        }
+
+        _build = new DomainBuildResult
+        {
+            StoreRingFrame = 0x1234,
+            StoreEventPort = 1,
+            ConsoleRingFrame = 0x1235,
+            ConsoleEventPort = 2,
+            TotalPages = spec.MemoryBytes / 4096,
+            KernelDescription = "a test double",
+        };
+        return Task.FromResult(_build);
+    }
+
+    public Task<DomainStatus> GetStatusAsync(CancellationToken cancellationToken) => Task.FromResult(new DomainStatus
+    {
+        State = _reason switch
+        {
+            null => _paused ? DomainStates.Paused : DomainStates.Blocked,
+            ShutdownReason.Crash => DomainStates.Shutdown | DomainStates.Crashed,
+            _ => DomainStates.Shutdown,
+        },
+        ShutdownReason = _reason,
+        Build = _build,
+        Vcpus =
+        [
+            .. Enumerable.Range(0, spec.MaxVcpus).Select(id => new VcpuStatus
+            {
+                Id = id,
+                State = id >= spec.Vcpus ? VcpuRunState.Offline : _paused ? VcpuRunState.Paused : VcpuRunState.Blocked,
+                HostCpu = id >= spec.Vcpus ? -1 : 0,
+                CpuTimeNanoseconds = id >= spec.Vcpus ? 0 : 1_500_000_000,
+            }),
+        ],
+        MemoryBytes = spec.MemoryBytes,
+        MaxMemoryBytes = _maxMemory,
+        UptimeNanoseconds = _paused ? 0 : 90_000_000_000,
+        CpuEngine = "fake",
+    });
+
+    public Task PauseAsync(CancellationToken cancellationToken)
+    {
+        _paused = true;
+        return Task.CompletedTask;
+    }
+
+    public Task UnpauseAsync(CancellationToken cancellationToken)
+    {
+        _paused = false;
+        foreach (IDomainEvents events in Subscribers())
+        {
+            events.Started();
+        }
+
+        console.Write($"{behaviour.Value("say") ?? "fake console"}\r\n# ");
+        if (behaviour.Value("shutdown") is { } reason)
+        {
+            ShutDown(Enum.Parse<ShutdownReason>(reason, ignoreCase: true));
+        }
+
+        return Task.CompletedTask;
+    }
+
+    public async Task DestroyAsync(CancellationToken cancellationToken)
+    {
+        if (behaviour.Has("deaf"))
+        {
+            await Task.Delay(Timeout.Infinite, cancellationToken);
+        }
+
+        _ended.TrySetResult();
+    }
+
+    public Task SetMaxMemoryAsync(long bytes, CancellationToken cancellationToken)
+    {
+        _maxMemory = bytes;
+        return Task.CompletedTask;
+    }
+
+    public Task SetNameAsync(string name, CancellationToken cancellationToken)
+    {
+        _name = name;
+        return Task.CompletedTask;
+    }
+
+    public Task SendTriggerAsync(DomainTrigger trigger, int vcpu, CancellationToken cancellationToken)
+    {
+        if (trigger == DomainTrigger.Power)
+        {
+            ShutDown(ShutdownReason.Poweroff);
+        }
+
+        return Task.CompletedTask;
+    }
+
+    public Task DumpCoreAsync(string path, CancellationToken cancellationToken) => File.WriteAllTextAsync(path, "fake core", cancellationToken);
+
+    public Task SendDebugKeysAsync(string keys, CancellationToken cancellationToken) => Task.CompletedTask;
+
+    public Task<IReadOnlyList<PerfCounter>> GetPerfCountersAsync(CancellationToken cancellationToken) =>
+        Task.FromResult<IReadOnlyList<PerfCounter>>([new PerfCounter("hypercall.sched_op", 3)]);
+
+    public Task<string> GetHypervisorLogAsync(bool clear, CancellationToken cancellationToken) => Task.FromResult("fake hypervisor\nsecond line\n");
+
+    public void Dispose() => _ended.TrySetResult();
+
+    private IDomainEvents[] Subscribers()
+    {
+        lock (_lock)
+        {
+            return [.. _subscribers];
+        }
+    }
+
+    private void ShutDown(ShutdownReason reason)
+    {
+        _reason = reason;
+        foreach (IDomainEvents events in Subscribers())
+        {
+            events.ShutDown(reason);
+        }
+    }
+}
