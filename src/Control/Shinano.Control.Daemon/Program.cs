@@ -1,5 +1,4 @@
 using Shinano.Control.Daemon;
-using Shinano.Control.Daemon.Store;
 using Shinano.Linux;
 
 if (args is not ([] or ["--foreground"]))
@@ -10,7 +9,7 @@ if (args is not ([] or ["--foreground"]))
 
 try
 {
-    await using XendHost? xend = await XendHost.StartAsync(ShinanoPaths.Current, () => new MemoryXenStore(), CancellationToken.None);
+    await using XendHost? xend = await XendHost.StartAsync(ShinanoPaths.Current, CancellationToken.None);
     if (xend is null)
     {
         await Console.Error.WriteLineAsync($"another xend serves {ShinanoPaths.Current.RunDirectory}");

@@ -1,8 +1,8 @@
 using System.Globalization;
 using Shinano.Control.Daemon.Domains;
 using Shinano.Control.Daemon.Http;
-using Shinano.Control.Daemon.Store;
 using Shinano.Linux;
+using Shinano.XenStore.Server;
 
 namespace Shinano.Control.Daemon;
 
@@ -11,11 +11,13 @@ internal sealed class XendHost : IAsyncDisposable
 {
     private readonly FileStream _lock;
     private readonly WebApplication _app;
+    private readonly XenStoreServer _store;
     private readonly string? _ownSocket;
 
-    private XendHost(FileStream heldLock, WebApplication app, string? ownSocket)
+    private XendHost(FileStream heldLock, XenStoreServer store, WebApplication app, string? ownSocket)
     {
         _lock = heldLock;
+        _store = store;
         _app = app;
         _ownSocket = ownSocket;
     }
@@ -25,7 +27,7 @@ internal sealed class XendHost : IAsyncDisposable
     /// <summary>
     /// Starts a xend that serves and has adopted what ran. Null when another one holds the lock.
     /// </summary>
-    public static async Task<XendHost?> StartAsync(ShinanoPaths paths, Func<IXenStore> openStore, CancellationToken cancellationToken)
+    public static async Task<XendHost?> StartAsync(ShinanoPaths paths, CancellationToken cancellationToken)
     {
         paths.CreateAll();
         if (TryLock(Path.Combine(paths.RunDirectory, "xend.lock")) is not { } heldLock)
@@ -33,11 +35,13 @@ internal sealed class XendHost : IAsyncDisposable
             return null;
         }
 
+        XendLog log = new(Path.Combine(paths.LogDirectory, "xend.log"));
         try
         {
-            IXenStore store = openStore();
+            XenStoreServer store = await XenStoreServer.StartAsync(
+                XenStoreServerOptions.From(paths) with { Report = message => log.Write("xenstore", message) }, cancellationToken);
             bool activated = IsSocketActivated();
-            WebApplication app = Build(paths, store, activated);
+            WebApplication app = Build(paths, log, store.Store, activated);
             await app.Services.GetRequiredService<DomainAdoption>().RunAsync(cancellationToken);
 
             // Served only now: the first answer already knows every domain.
@@ -52,7 +56,7 @@ internal sealed class XendHost : IAsyncDisposable
                 File.SetUnixFileMode(paths.XendSocket, UnixFileMode.UserRead | UnixFileMode.UserWrite);
             }
 
-            return new XendHost(heldLock, app, activated ? null : paths.XendSocket);
+            return new XendHost(heldLock, store, app, activated ? null : paths.XendSocket);
         }
         catch
         {
@@ -67,6 +71,7 @@ internal sealed class XendHost : IAsyncDisposable
     {
         await _app.StopAsync();
         await _app.DisposeAsync();
+        await _store.DisposeAsync();
         if (_ownSocket is not null)
         {
             File.Delete(_ownSocket);
@@ -75,7 +80,7 @@ internal sealed class XendHost : IAsyncDisposable
         await _lock.DisposeAsync();
     }
 
-    private static WebApplication Build(ShinanoPaths paths, IXenStore store, bool activated)
+    private static WebApplication Build(ShinanoPaths paths, XendLog log, LocalStore store, bool activated)
     {
         // The slim builder reads no appsettings.json of whatever directory we were started in.
         WebApplicationBuilder builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions { ContentRootPath = AppContext.BaseDirectory });
@@ -93,7 +98,7 @@ internal sealed class XendHost : IAsyncDisposable
         });
         builder.Services.AddRoutingCore();
         builder.Services.AddSystemd();
-        builder.Logging.AddProvider(new XendLog(Path.Combine(paths.LogDirectory, "xend.log")));
+        builder.Logging.AddProvider(log);
         builder.Logging.AddFilter("Microsoft", LogLevel.Warning);
         builder.Services.AddSingleton(paths);
         builder.Services.AddSingleton(store);

@@ -22,6 +22,9 @@ internal sealed class XendLog : ILoggerProvider
 
     public ILogger CreateLogger(string categoryName) => new Logger(this, categoryName[(categoryName.LastIndexOf('.') + 1)..]);
 
+    /// <summary>For parts without a logger of their own.</summary>
+    public void Write(string category, string message) => Write(LogLevel.Information, category, message, null);
+
     public void Dispose() => _file?.Dispose();
 
     private void Write(LogLevel level, string category, string message, Exception? exception)

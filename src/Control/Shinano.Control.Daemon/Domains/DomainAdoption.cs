@@ -34,8 +34,8 @@ internal sealed class DomainAdoption(
             }
         }
 
-        await RemoveOrphanNodesAsync(cancellationToken);
-        await tree.WriteDomainZeroAsync(cancellationToken);
+        RemoveOrphanNodes();
+        tree.WriteDomainZero();
 
         // Only now: a restart takes a new id and writes nodes.
         foreach (DomainEntry entry in dead)
@@ -82,10 +82,10 @@ internal sealed class DomainAdoption(
         }
 
         (DomainStatus? status, _) = await entry.GetStatusAsync(cancellationToken);
-        if (status?.Build is { } build && await tree.ReadUuidAsync(entry.Id, cancellationToken) is null)
+        if (status?.Build is { } build && tree.ReadUuid(entry.Id) is null)
         {
             logger.LogWarning("the nodes of domain {Id} '{Name}' were lost and are written again", entry.Id, record.Name);
-            await tree.WriteAsync(record, build, cancellationToken);
+            tree.Write(record, build);
         }
 
         logger.LogInformation("domain {Id} '{Name}' is adopted from process {Process}", entry.Id, record.Name, record.Process!.Id);
@@ -136,17 +136,17 @@ internal sealed class DomainAdoption(
     }
 
     /// <summary>Nodes of domains that ended with an earlier xend.</summary>
-    private async Task RemoveOrphanNodesAsync(CancellationToken cancellationToken)
+    private void RemoveOrphanNodes()
     {
-        foreach (int id in await tree.ListAsync(cancellationToken))
+        foreach (int id in tree.List())
         {
             if (registry.TryFind(id.ToString(System.Globalization.CultureInfo.InvariantCulture)) is null)
             {
-                Guid? uuid = await tree.ReadUuidAsync(id, cancellationToken);
+                Guid? uuid = tree.ReadUuid(id);
 
                 // A restarted domain has the uuid of its predecessor, and the same /vm node.
                 bool shared = uuid is { } value && registry.All.Any(entry => entry.Record.Uuid == value);
-                await tree.RemoveAsync(id, shared ? Guid.NewGuid() : uuid ?? Guid.NewGuid(), cancellationToken);
+                tree.Remove(id, shared ? null : uuid);
             }
         }
     }

@@ -165,7 +165,7 @@ internal sealed class DomainLifecycle(
         DomainConfiguration configuration = entry.Record.Configuration with { Name = entry.Record.Name };
         if (action is LifecycleAction.Preserve or LifecycleAction.RenameRestart)
         {
-            await KeepAsync(entry, outcome, rename: action == LifecycleAction.RenameRestart);
+            Keep(entry, outcome, rename: action == LifecycleAction.RenameRestart);
         }
         else
         {
@@ -180,13 +180,13 @@ internal sealed class DomainLifecycle(
         entry.Outcome.TrySetResult(outcome);
     }
 
-    private async Task KeepAsync(DomainEntry entry, DomainOutcome outcome, bool rename)
+    private void Keep(DomainEntry entry, DomainOutcome outcome, bool rename)
     {
         if (rename)
         {
             Guid oldUuid = entry.Record.Uuid;
             registry.Rename(entry, registry.FreeNameLike(entry.Record.Name), Guid.NewGuid());
-            await tree.RenameAsync(entry.Id, oldUuid, entry.Record, CancellationToken.None);
+            tree.Rename(oldUuid, entry.Record);
         }
 
         entry.Update(record => record with { Phase = DomainPhase.Kept, Outcome = outcome });

@@ -32,7 +32,7 @@ internal sealed class DomainOperations(
     public Task SendDebugKeysAsync(string domain, string keys, CancellationToken cancellationToken) =>
         CallAsync(domain, (process, token) => process.SendDebugKeysAsync(keys, token), cancellationToken);
 
-    public async Task ShutdownAsync(string domain, string reason, CancellationToken cancellationToken)
+    public void Shutdown(string domain, string reason)
     {
         if (reason is not ("poweroff" or "halt" or "reboot"))
         {
@@ -40,17 +40,17 @@ internal sealed class DomainOperations(
         }
 
         DomainEntry entry = FindRunning(domain);
-        await tree.RequestShutdownAsync(entry.Id, reason, cancellationToken);
+        tree.RequestShutdown(entry.Id, reason);
     }
 
-    public async Task SendSysRqAsync(string domain, string keys, CancellationToken cancellationToken)
+    public void SendSysRq(string domain, string keys)
     {
         if (keys.Length != 1 || !char.IsAsciiLetterOrDigit(keys[0]))
         {
             throw Invalid($"'{keys}' is not a SysRq letter");
         }
 
-        await tree.RequestSysRqAsync(FindRunning(domain).Id, keys[0], cancellationToken);
+        tree.RequestSysRq(FindRunning(domain).Id, keys[0]);
     }
 
     public async Task SetMemoryAsync(string domain, long bytes, CancellationToken cancellationToken)
@@ -63,7 +63,7 @@ internal sealed class DomainOperations(
             throw Invalid($"{bytes >> 20} MiB is out of range: domain '{entry.Record.Name}' may have 1 to {maximum >> 20} MiB (xm mem-max)");
         }
 
-        await tree.SetMemoryTargetAsync(entry.Id, bytes, cancellationToken);
+        tree.SetMemoryTarget(entry.Id, bytes);
     }
 
     public async Task SetMaximumMemoryAsync(string domain, long bytes, CancellationToken cancellationToken)
@@ -75,10 +75,10 @@ internal sealed class DomainOperations(
         }
 
         await CallAsync(domain, (process, token) => process.SetMaxMemoryAsync(bytes, token), cancellationToken);
-        await tree.SetMemoryMaximumAsync(entry.Id, bytes, cancellationToken);
+        tree.SetMemoryMaximum(entry.Id, bytes);
     }
 
-    public async Task SetVcpusAsync(string domain, int vcpus, CancellationToken cancellationToken)
+    public void SetVcpus(string domain, int vcpus)
     {
         DomainEntry entry = FindRunning(domain);
         int maximum = entry.Record.Spec.MaxVcpus;
@@ -87,7 +87,7 @@ internal sealed class DomainOperations(
             throw Invalid($"{vcpus} is out of range: domain '{entry.Record.Name}' may have 1 to {maximum} vCPUs (maxvcpus)");
         }
 
-        await tree.SetVcpusAsync(entry.Id, vcpus, maximum, cancellationToken);
+        tree.SetVcpus(entry.Id, vcpus, maximum);
     }
 
     public async Task RenameAsync(string domain, string name, CancellationToken cancellationToken)
@@ -108,7 +108,7 @@ internal sealed class DomainOperations(
         try
         {
             registry.Rename(entry, name, entry.Record.Uuid);
-            await tree.RenameAsync(entry.Id, entry.Record.Uuid, entry.Record, cancellationToken);
+            tree.Rename(entry.Record.Uuid, entry.Record);
             if (entry.Connection is { } connection)
             {
                 await connection.CallAsync((process, token) => process.SetNameAsync(name, token), DomainEntry.QuickCall, cancellationToken);

@@ -11,6 +11,8 @@ internal sealed class DomainRegistry(ShinanoPaths paths)
     /// <summary>Ends of domains that are remembered for those who wait for them.</summary>
     private const int RememberedOutcomes = 256;
 
+    private const int LastId = 0x7fef;
+
     private readonly Lock _lock = new();
     private readonly SortedDictionary<int, DomainEntry> _entries = [];
     private readonly Dictionary<int, Task<DomainOutcome>> _outcomes = [];
@@ -36,6 +38,12 @@ internal sealed class DomainRegistry(ShinanoPaths paths)
         lock (_lock)
         {
             int next = ReadNextId();
+            if (next > LastId)
+            {
+                // public/xen.h: DOMID_FIRST_RESERVED is 0x7ff0. As Xen's toolstack, begin again at the lowest that is free.
+                next = Enumerable.Range(1, LastId).First(id => !_entries.ContainsKey(id));
+            }
+
             // Written before use: an id is never handed out twice, even if xend dies here.
             File.WriteAllText(NextIdFile, (next + 1).ToString(CultureInfo.InvariantCulture));
             return next;

@@ -57,7 +57,11 @@ internal sealed class DomainStarter(
         });
         entry.Connection?.Dispose();
         entry.Connection = null;
-        await TryAsync(entry, "xenstore nodes", () => tree.RemoveAsync(entry.Id, record.Uuid, CancellationToken.None));
+        await TryAsync(entry, "xenstore nodes", () =>
+        {
+            tree.Remove(entry.Id, record.Uuid);
+            return Task.CompletedTask;
+        });
         await TryAsync(entry, "files", () =>
         {
             entry.Directory.Delete();
@@ -100,7 +104,7 @@ internal sealed class DomainStarter(
         DomainConnection connection = entry.Connection!;
         DomainBuildResult build = await connection.CallAsync((domain, token) => domain.BuildAsync(token), BuildPatience, cancellationToken);
         connection.OnProgress = null;
-        await tree.WriteAsync(entry.Record, build, cancellationToken);
+        tree.Write(entry.Record, build);
         entry.Update(record => record with { Phase = DomainPhase.Live });
         logger.LogInformation("domain {Id} '{Name}' is built by process {Process}", entry.Id, spec.Name, process.Id);
     }

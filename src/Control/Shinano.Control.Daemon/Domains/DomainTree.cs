@@ -1,6 +1,8 @@
 using System.Globalization;
 using Shinano.Control.Api.Domains;
-using Shinano.Control.Daemon.Store;
+using Shinano.XenAbi;
+using Shinano.XenStore.Protocol;
+using Shinano.XenStore.Server;
 
 namespace Shinano.Control.Daemon.Domains;
 
@@ -8,130 +10,154 @@ namespace Shinano.Control.Daemon.Domains;
 /// Lays out a domain's nodes (docs/misc/xenstore-paths) with the rights that Xen's toolstack gives: the guest reads what describes it and
 /// writes where it answers.
 /// </summary>
-internal sealed class DomainTree(IXenStore store)
+internal sealed class DomainTree(LocalStore store)
 {
     /// <summary>console/limit: bytes of backlog (docs/misc/console.txt).</summary>
     private const int ConsoleLimit = 1 << 20;
 
-    public static string DomainPath(int id) => string.Create(CultureInfo.InvariantCulture, $"/local/domain/{id}");
+    /// <summary>libxl__domain_make: the nodes the guest owns.</summary>
+    private static readonly string[] GuestNodes =
+    [
+        "control/shutdown", "control/feature-poweroff", "control/feature-reboot", "control/feature-suspend", "control/sysrq",
+        "device/suspend/event-channel", "data", "drivers", "feature", "attr", "error",
+    ];
+
+    private static readonly string[] ReadableDirectories = ["", "/cpu", "/memory", "/control", "/store", "/console", "/device", "/device/suspend"];
+
+    public static string DomainPath(int id) => Invariant($"/local/domain/{id}");
 
     public static string VmPath(Guid uuid) => $"/vm/{uuid:D}";
 
     /// <summary>Domain 0's own nodes, which tools look for.</summary>
-    public async Task WriteDomainZeroAsync(CancellationToken cancellationToken)
+    public void WriteDomainZero() => store.Transact(nodes =>
     {
         string path = DomainPath(0);
-        await store.WriteAsync($"{path}/name", Configuration.DomainName.DomainZero, cancellationToken);
-        await store.WriteAsync($"{path}/domid", "0", cancellationToken);
-        await store.WriteAsync($"{path}/vm", VmPath(Guid.Empty), cancellationToken);
-        await store.WriteAsync($"{VmPath(Guid.Empty)}/name", Configuration.DomainName.DomainZero, cancellationToken);
-        await store.WriteAsync($"{VmPath(Guid.Empty)}/uuid", Guid.Empty.ToString("D"), cancellationToken);
-    }
+        nodes.Write($"{path}/name", Configuration.DomainName.DomainZero);
+        nodes.Write($"{path}/domid", "0");
+        nodes.Write($"{path}/vm", VmPath(Guid.Empty));
+        nodes.Write($"{VmPath(Guid.Empty)}/name", Configuration.DomainName.DomainZero);
+        nodes.Write($"{VmPath(Guid.Empty)}/uuid", Guid.Empty.ToString("D"));
+    });
 
-    public async Task WriteAsync(DomainRecord record, DomainBuildResult build, CancellationToken cancellationToken)
+    /// <summary>Writes a built domain's nodes and introduces it.</summary>
+    public void Write(DomainRecord record, DomainBuildResult build)
     {
         DomainSpec spec = record.Spec;
-        string path = DomainPath(spec.DomainId);
-        string vm = VmPath(record.Uuid);
-        string[] readable = ["n0", Invariant($"r{spec.DomainId}")];
-        string[] writable = [Invariant($"n{spec.DomainId}")];
-
-        foreach ((string node, string value) in Describe(record, build))
+        NodePermission[] readable = Readable(spec.DomainId);
+        NodePermission[] writable = [new(Number(spec.DomainId), NodeAccess.None)];
+        store.Transact(nodes =>
         {
-            await store.WriteAsync($"{path}/{node}", value, cancellationToken);
-            await store.SetPermissionsAsync($"{path}/{node}", readable, cancellationToken);
-        }
+            string path = DomainPath(spec.DomainId);
+            foreach ((string node, string value) in Describe(record, build))
+            {
+                nodes.Write($"{path}/{node}", value, readable);
+            }
 
-        foreach (string directory in (string[])["", "/cpu", "/memory", "/control", "/store", "/console", "/device"])
-        {
-            await store.SetPermissionsAsync(path + directory, readable, cancellationToken);
-        }
+            foreach (string node in GuestNodes)
+            {
+                nodes.Write($"{path}/{node}", "", writable);
+            }
 
-        // libxl__domain_make: the nodes the guest owns.
-        foreach (string node in (string[])
-            [
-                "control/shutdown", "control/feature-poweroff", "control/feature-reboot", "control/feature-suspend", "control/sysrq",
-                "device/suspend/event-channel", "data", "drivers", "feature", "attr", "error",
-            ])
-        {
-            await store.WriteAsync($"{path}/{node}", "", cancellationToken);
-            await store.SetPermissionsAsync($"{path}/{node}", writable, cancellationToken);
-        }
+            foreach (string directory in ReadableDirectories)
+            {
+                nodes.SetPermissions(path + directory, readable);
+            }
 
-        // xenstored lets a guest look into /local and /local/domain as far as names go; device/suspend is the toolstack's.
-        await store.SetPermissionsAsync($"{path}/device/suspend", readable, cancellationToken);
+            for (int vcpu = 0; vcpu < spec.MaxVcpus; vcpu++)
+            {
+                nodes.SetPermissions(Invariant($"{path}/cpu/{vcpu}"), readable);
+            }
 
-        foreach ((string node, string value) in DescribeVm(record))
-        {
-            await store.WriteAsync($"{vm}/{node}", value, cancellationToken);
-            await store.SetPermissionsAsync($"{vm}/{node}", readable, cancellationToken);
-        }
-
-        await store.SetPermissionsAsync(vm, readable, cancellationToken);
-        await store.SetPermissionsAsync($"{vm}/image", readable, cancellationToken);
-        await store.IntroduceAsync(spec.DomainId, build.StoreRingFrame, build.StoreEventPort, cancellationToken);
+            WriteVm(nodes, record);
+        });
+        store.IntroduceDomain(Number(spec.DomainId), build.StoreRingFrame, build.StoreEventPort);
     }
 
     /// <summary>Removes every trace. Safe to call for a domain that was never written.</summary>
-    public async Task RemoveAsync(int id, Guid uuid, CancellationToken cancellationToken)
+    public void Remove(int id, Guid? uuid)
     {
-        await store.ReleaseAsync(id, cancellationToken);
-        await store.RemoveAsync(DomainPath(id), cancellationToken);
-        await store.RemoveAsync(VmPath(uuid), cancellationToken);
+        store.ReleaseDomain(Number(id));
+        store.Transact(nodes =>
+        {
+            nodes.Remove(DomainPath(id));
+            if (uuid is { } value)
+            {
+                nodes.Remove(VmPath(value));
+            }
+        });
     }
 
-    public async Task RenameAsync(int id, Guid oldUuid, DomainRecord record, CancellationToken cancellationToken)
+    /// <summary>Brings the nodes of a renamed domain up to date.</summary>
+    public void Rename(Guid oldUuid, DomainRecord record) => store.Transact(nodes =>
     {
-        string[] readable = ["n0", Invariant($"r{id}")];
-        await store.WriteAsync($"{DomainPath(id)}/name", record.Name, cancellationToken);
+        string path = DomainPath(record.Spec.DomainId);
+        nodes.Write($"{path}/name", record.Name);
         if (oldUuid != record.Uuid)
         {
-            await store.RemoveAsync(VmPath(oldUuid), cancellationToken);
-            await store.WriteAsync($"{DomainPath(id)}/vm", VmPath(record.Uuid), cancellationToken);
+            nodes.Remove(VmPath(oldUuid));
+            nodes.Write($"{path}/vm", VmPath(record.Uuid));
         }
 
-        foreach ((string node, string value) in DescribeVm(record))
-        {
-            await store.WriteAsync($"{VmPath(record.Uuid)}/{node}", value, cancellationToken);
-            await store.SetPermissionsAsync($"{VmPath(record.Uuid)}/{node}", readable, cancellationToken);
-        }
-    }
+        WriteVm(nodes, record);
+    });
 
     /// <summary>docs/misc/xenstore-paths: ~/control/shutdown; the guest clears it when it has seen it.</summary>
-    public Task RequestShutdownAsync(int id, string reason, CancellationToken cancellationToken) =>
-        store.WriteAsync($"{DomainPath(id)}/control/shutdown", reason, cancellationToken);
+    public void RequestShutdown(int id, string reason) => store.Nodes.Write($"{DomainPath(id)}/control/shutdown", reason);
 
-    public Task RequestSysRqAsync(int id, char key, CancellationToken cancellationToken) =>
-        store.WriteAsync($"{DomainPath(id)}/control/sysrq", key.ToString(), cancellationToken);
+    public void RequestSysRq(int id, char key) => store.Nodes.Write($"{DomainPath(id)}/control/sysrq", key.ToString());
 
     /// <summary>~/memory/target, in KiB.</summary>
-    public Task SetMemoryTargetAsync(int id, long bytes, CancellationToken cancellationToken) =>
-        store.WriteAsync($"{DomainPath(id)}/memory/target", Invariant($"{bytes >> 10}"), cancellationToken);
+    public void SetMemoryTarget(int id, long bytes) => store.Nodes.Write($"{DomainPath(id)}/memory/target", Invariant($"{bytes >> 10}"));
 
-    public Task SetMemoryMaximumAsync(int id, long bytes, CancellationToken cancellationToken) =>
-        store.WriteAsync($"{DomainPath(id)}/memory/static-max", Invariant($"{bytes >> 10}"), cancellationToken);
+    public void SetMemoryMaximum(int id, long bytes) => store.Nodes.Write($"{DomainPath(id)}/memory/static-max", Invariant($"{bytes >> 10}"));
 
-    public async Task SetVcpusAsync(int id, int online, int maximum, CancellationToken cancellationToken)
+    public void SetVcpus(int id, int online, int maximum) => store.Transact(nodes =>
     {
         for (int vcpu = 0; vcpu < maximum; vcpu++)
         {
+            // Only what changes: the guest's watch fires for each write.
             string node = Invariant($"{DomainPath(id)}/cpu/{vcpu}/availability");
-            await store.WriteAsync(node, vcpu < online ? "online" : "offline", cancellationToken);
+            string value = vcpu < online ? "online" : "offline";
+            if (nodes.TryReadString(node) != value)
+            {
+                nodes.Write(node, value);
+            }
         }
-    }
+    });
+
+    /// <summary>The guest has shut down or crashed; watchers of @releaseDomain learn of it while its nodes are still there.</summary>
+    public void NotifyShutdown(int id) => store.NotifyDomainShutdown(Number(id));
 
     /// <summary>Ids with nodes in the store, domain 0 left out.</summary>
-    public async Task<IReadOnlyList<int>> ListAsync(CancellationToken cancellationToken)
-    {
-        IReadOnlyList<string> names = await store.ListAsync("/local/domain", cancellationToken);
-        return [.. names.Select(name => int.TryParse(name, NumberStyles.None, CultureInfo.InvariantCulture, out int id) ? id : 0).Where(id => id > 0)];
-    }
+    public IReadOnlyList<int> List() =>
+    [
+        .. (store.Nodes.TryList("/local/domain") ?? [])
+            .Select(name => ushort.TryParse(name, NumberStyles.None, CultureInfo.InvariantCulture, out ushort id) ? id : 0)
+            .Where(id => id > 0),
+    ];
 
     /// <summary>The uuid that a domain's <c>vm</c> node names, or null.</summary>
-    public async Task<Guid?> ReadUuidAsync(int id, CancellationToken cancellationToken)
+    public Guid? ReadUuid(int id)
     {
-        string? vm = await store.ReadAsync($"{DomainPath(id)}/vm", cancellationToken);
+        string? vm = store.Nodes.TryReadString($"{DomainPath(id)}/vm");
         return vm is not null && vm.StartsWith("/vm/", StringComparison.Ordinal) && Guid.TryParse(vm.AsSpan(4), out Guid uuid) ? uuid : null;
+    }
+
+    private static DomainId Number(int id) => new((ushort)id);
+
+    private static NodePermission[] Readable(int id) => [new(DomainId.Zero, NodeAccess.None), new(Number(id), NodeAccess.Read)];
+
+    private static void WriteVm(IXenStoreNodes nodes, DomainRecord record)
+    {
+        string vm = VmPath(record.Uuid);
+        NodePermission[] readable = Readable(record.Spec.DomainId);
+        foreach ((string node, string value) in DescribeVm(record))
+        {
+            nodes.Write($"{vm}/{node}", value, readable);
+        }
+
+        nodes.SetPermissions(vm, readable);
+        nodes.SetPermissions($"{vm}/image", readable);
     }
 
     private static IEnumerable<(string Node, string Value)> Describe(DomainRecord record, DomainBuildResult build)

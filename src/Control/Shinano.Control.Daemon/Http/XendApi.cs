@@ -43,18 +43,18 @@ internal static class XendApi
 
         // Half a destruction helps nobody: it goes on when the client does not wait.
         domain.MapPost("/destroy", (DomainOperations o, string domain) => o.DestroyAsync(domain, CancellationToken.None));
-        domain.MapPost("/shutdown", async (HttpContext context, DomainOperations o, string domain, CancellationToken token) =>
-            await o.ShutdownAsync(domain, (await ReadAsync<ShutdownRequest>(context)).Reason, token));
+        domain.MapPost("/shutdown", async (HttpContext context, DomainOperations o, string domain) =>
+            o.Shutdown(domain, (await ReadAsync<ShutdownRequest>(context)).Reason));
         domain.MapPost("/rename", async (HttpContext context, DomainOperations o, string domain, CancellationToken token) =>
             await o.RenameAsync(domain, (await ReadAsync<RenameRequest>(context)).Name, token));
         domain.MapPost("/memory", async (HttpContext context, DomainOperations o, string domain, CancellationToken token) =>
             await o.SetMemoryAsync(domain, (await ReadAsync<MemoryRequest>(context)).Bytes, token));
         domain.MapPost("/max-memory", async (HttpContext context, DomainOperations o, string domain, CancellationToken token) =>
             await o.SetMaximumMemoryAsync(domain, (await ReadAsync<MemoryRequest>(context)).Bytes, token));
-        domain.MapPost("/vcpus", async (HttpContext context, DomainOperations o, string domain, CancellationToken token) =>
-            await o.SetVcpusAsync(domain, (await ReadAsync<VcpuRequest>(context)).Vcpus, token));
-        domain.MapPost("/sysrq", async (HttpContext context, DomainOperations o, string domain, CancellationToken token) =>
-            await o.SendSysRqAsync(domain, (await ReadAsync<KeyRequest>(context)).Keys, token));
+        domain.MapPost("/vcpus", async (HttpContext context, DomainOperations o, string domain) =>
+            o.SetVcpus(domain, (await ReadAsync<VcpuRequest>(context)).Vcpus));
+        domain.MapPost("/sysrq", async (HttpContext context, DomainOperations o, string domain) =>
+            o.SendSysRq(domain, (await ReadAsync<KeyRequest>(context)).Keys));
         domain.MapPost("/debug-keys", async (HttpContext context, DomainOperations o, string domain, CancellationToken token) =>
             await o.SendDebugKeysAsync(domain, (await ReadAsync<KeyRequest>(context)).Keys, token));
         domain.MapPost("/trigger", async (HttpContext context, DomainOperations o, string domain, CancellationToken token) =>
