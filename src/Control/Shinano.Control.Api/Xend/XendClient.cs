@@ -1,0 +1,225 @@
+using System.Net;
+using System.Net.Http.Json;
+using System.Net.Sockets;
+using System.Text.Json;
+using Shinano.Control.Api.Domains;
+
+namespace Shinano.Control.Api.Xend;
+
+/// <summary>
+/// xend over its socket. Every method throws <see cref="XendFailureException"/> for what xend refuses and for an xend that is gone.
+/// </summary>
+public sealed class XendClient : IDisposable
+{
+    private readonly HttpClient _http;
+
+    /// <param name="socketPath">xend's unix socket. Nothing is connected before the first call.</param>
+    public XendClient(string socketPath)
+    {
+        SocketsHttpHandler handler = new()
+        {
+            ConnectCallback = async (_, cancellationToken) =>
+            {
+                Socket socket = new(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+                try
+                {
+                    await socket.ConnectAsync(new UnixDomainSocketEndPoint(socketPath), cancellationToken);
+                    return new NetworkStream(socket, ownsSocket: true);
+                }
+                catch
+                {
+                    socket.Dispose();
+                    throw;
+                }
+            },
+        };
+
+        // Creation and outcomes take as long as they take; xend has its own deadlines.
+        _http = new HttpClient(handler) { BaseAddress = new Uri("http://xend/v1/"), Timeout = Timeout.InfiniteTimeSpan };
+    }
+
+    public Task<HostInformation> GetHostAsync(CancellationToken cancellationToken) => GetAsync<HostInformation>("host", cancellationToken);
+
+    /// <summary>Domain-0 first, then by id, then managed domains that do not run.</summary>
+    public Task<IReadOnlyList<DomainSummary>> ListAsync(CancellationToken cancellationToken) =>
+        GetAsync<IReadOnlyList<DomainSummary>>("domains", cancellationToken);
+
+    public Task<DomainDetails> DescribeAsync(string domain, CancellationToken cancellationToken) =>
+        GetAsync<DomainDetails>($"domains/{Escape(domain)}", cancellationToken);
+
+    /// <summary>Creates a domain; <paramref name="observe"/> gets diagnostics and progress as they come. Null after a dry run.</summary>
+    public Task<CreatedDomain?> CreateAsync(ConfigurationRequest request, Action<CreateEvent>? observe, CancellationToken cancellationToken) =>
+        StreamAsync("domains", JsonContent.Create(request, options: ControlJson.Options), observe, cancellationToken);
+
+    /// <summary>Stores a managed domain.</summary>
+    public Task DefineAsync(ConfigurationRequest request, Action<CreateEvent>? observe, CancellationToken cancellationToken) =>
+        StreamAsync("managed", JsonContent.Create(request, options: ControlJson.Options), observe, cancellationToken);
+
+    public Task<CreatedDomain?> StartAsync(string name, bool paused, Action<CreateEvent>? observe, CancellationToken cancellationToken) =>
+        StreamAsync($"managed/{Escape(name)}/start?paused={(paused ? "true" : "false")}", null, observe, cancellationToken);
+
+    public async Task DeleteAsync(string name, CancellationToken cancellationToken)
+    {
+        using HttpResponseMessage response = await SendAsync(HttpMethod.Delete, $"managed/{Escape(name)}", null, cancellationToken);
+    }
+
+    /// <summary>Waits until the domain has ended.</summary>
+    public Task<DomainOutcome> WaitForEndAsync(int id, CancellationToken cancellationToken) =>
+        GetAsync<DomainOutcome>($"outcomes/{id}", cancellationToken);
+
+    public Task PauseAsync(string domain, CancellationToken cancellationToken) => PostAsync(domain, "pause", null, cancellationToken);
+
+    public Task UnpauseAsync(string domain, CancellationToken cancellationToken) => PostAsync(domain, "unpause", null, cancellationToken);
+
+    /// <summary>Returns when nothing of the domain is left.</summary>
+    public Task DestroyAsync(string domain, CancellationToken cancellationToken) => PostAsync(domain, "destroy", null, cancellationToken);
+
+    /// <summary>Asks the guest; returns at once.</summary>
+    public Task ShutdownAsync(string domain, string reason, CancellationToken cancellationToken) =>
+        PostAsync(domain, "shutdown", new ShutdownRequest(reason), cancellationToken);
+
+    public Task RenameAsync(string domain, string name, CancellationToken cancellationToken) =>
+        PostAsync(domain, "rename", new RenameRequest(name), cancellationToken);
+
+    public Task SetMemoryAsync(string domain, long bytes, CancellationToken cancellationToken) =>
+        PostAsync(domain, "memory", new MemoryRequest(bytes), cancellationToken);
+
+    public Task SetMaximumMemoryAsync(string domain, long bytes, CancellationToken cancellationToken) =>
+        PostAsync(domain, "max-memory", new MemoryRequest(bytes), cancellationToken);
+
+    public Task SetVcpusAsync(string domain, int vcpus, CancellationToken cancellationToken) =>
+        PostAsync(domain, "vcpus", new VcpuRequest(vcpus), cancellationToken);
+
+    public Task SendSysRqAsync(string domain, string key, CancellationToken cancellationToken) =>
+        PostAsync(domain, "sysrq", new KeyRequest(key), cancellationToken);
+
+    public Task SendDebugKeysAsync(string domain, string keys, CancellationToken cancellationToken) =>
+        PostAsync(domain, "debug-keys", new KeyRequest(keys), cancellationToken);
+
+    public Task TriggerAsync(string domain, DomainTrigger trigger, int vcpu, CancellationToken cancellationToken) =>
+        PostAsync(domain, "trigger", new TriggerRequest(trigger, vcpu), cancellationToken);
+
+    public async Task<DumpResult> DumpCoreAsync(string domain, DumpRequest request, CancellationToken cancellationToken)
+    {
+        using HttpResponseMessage response = await SendAsync(
+            HttpMethod.Post, $"domains/{Escape(domain)}/dump-core", JsonContent.Create(request, options: ControlJson.Options), cancellationToken);
+        return await ReadAsync<DumpResult>(response, cancellationToken);
+    }
+
+    public Task<IReadOnlyList<PerfCounter>> GetCountersAsync(string domain, CancellationToken cancellationToken) =>
+        GetAsync<IReadOnlyList<PerfCounter>>($"domains/{Escape(domain)}/counters", cancellationToken);
+
+    public async Task<string> GetHypervisorLogAsync(string? domain, bool clear, CancellationToken cancellationToken)
+    {
+        string query = $"dmesg?clear={(clear ? "true" : "false")}{(domain is null ? "" : $"&domain={Escape(domain)}")}";
+        using HttpResponseMessage response = await SendAsync(HttpMethod.Get, query, null, cancellationToken);
+        return await response.Content.ReadAsStringAsync(cancellationToken);
+    }
+
+    /// <summary>Asks xend to end. Domains go on.</summary>
+    public async Task StopAsync(CancellationToken cancellationToken)
+    {
+        using HttpResponseMessage response = await SendAsync(HttpMethod.Post, "stop", null, cancellationToken);
+    }
+
+    public void Dispose() => _http.Dispose();
+
+    private static string Escape(string domain) => Uri.EscapeDataString(domain);
+
+    private static XendFailureException Gone(Exception inner) =>
+        new(new DomainFailure(DomainFailureCode.HostResource, $"xend cannot be reached: {inner.InnerException?.Message ?? inner.Message}"));
+
+    private static async Task<T> ReadAsync<T>(HttpResponseMessage response, CancellationToken cancellationToken)
+    {
+        try
+        {
+            return await response.Content.ReadFromJsonAsync<T>(ControlJson.Options, cancellationToken)
+                ?? throw new JsonException("an empty answer");
+        }
+        catch (Exception e) when (e is JsonException or HttpRequestException or IOException)
+        {
+            throw Gone(e);
+        }
+    }
+
+    private async Task<T> GetAsync<T>(string path, CancellationToken cancellationToken)
+    {
+        using HttpResponseMessage response = await SendAsync(HttpMethod.Get, path, null, cancellationToken);
+        return await ReadAsync<T>(response, cancellationToken);
+    }
+
+    private async Task PostAsync(string domain, string verb, object? body, CancellationToken cancellationToken)
+    {
+        using HttpResponseMessage response = await SendAsync(
+            HttpMethod.Post,
+            $"domains/{Escape(domain)}/{verb}",
+            body is null ? null : JsonContent.Create(body, body.GetType(), options: ControlJson.Options),
+            cancellationToken);
+    }
+
+    private async Task<HttpResponseMessage> SendAsync(HttpMethod method, string path, HttpContent? content, CancellationToken cancellationToken)
+    {
+        HttpResponseMessage response;
+        try
+        {
+            using HttpRequestMessage request = new(method, path) { Content = content };
+            response = await _http.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, cancellationToken);
+        }
+        catch (HttpRequestException e)
+        {
+            throw Gone(e);
+        }
+
+        if (response.IsSuccessStatusCode)
+        {
+            return response;
+        }
+
+        using (response)
+        {
+            DomainFailure? failure = null;
+            if (response.Content.Headers.ContentType?.MediaType == "application/json")
+            {
+                failure = await ReadAsync<DomainFailure>(response, cancellationToken);
+            }
+
+            throw new XendFailureException(failure ?? new DomainFailure(
+                DomainFailureCode.Internal,
+                response.StatusCode == HttpStatusCode.NotFound ? "this xend is of another version" : $"xend answered {(int)response.StatusCode}"));
+        }
+    }
+
+    private async Task<CreatedDomain?> StreamAsync(
+        string path, HttpContent? content, Action<CreateEvent>? observe, CancellationToken cancellationToken)
+    {
+        using HttpResponseMessage response = await SendAsync(HttpMethod.Post, path, content, cancellationToken);
+        List<DiagnosticMessage> diagnostics = [];
+        CreatedDomain? created = null;
+        try
+        {
+            using StreamReader reader = new(await response.Content.ReadAsStreamAsync(cancellationToken));
+            while (await reader.ReadLineAsync(cancellationToken) is { } line)
+            {
+                CreateEvent item = JsonSerializer.Deserialize<CreateEvent>(line, ControlJson.Options) ?? throw new JsonException("an empty line");
+                if (item.Failure is { } failure)
+                {
+                    throw new XendFailureException(failure, diagnostics);
+                }
+
+                if (item.Diagnostic is { } diagnostic)
+                {
+                    diagnostics.Add(diagnostic);
+                }
+
+                created = item.Created ?? created;
+                observe?.Invoke(item);
+            }
+        }
+        catch (Exception e) when (e is JsonException or HttpRequestException or IOException)
+        {
+            throw Gone(e);
+        }
+
+        return created;
+    }
+}
