@@ -9,6 +9,9 @@ namespace Shinano.Control.Daemon.Domains;
 /// <summary>Starts and ends domain processes.</summary>
 internal static class DomainProgram
 {
+    /// <summary>Begins our own lines in a domain process's log.</summary>
+    private const string HeaderMark = "# ";
+
     /// <summary>A process has this long to listen: the runtime's start on a loaded machine, nothing more.</summary>
     private static readonly TimeSpan StartPatience = TimeSpan.FromSeconds(60);
 
@@ -28,7 +31,7 @@ internal static class DomainProgram
         try
         {
             // Not empty-handed: a full disk under the logs shows here, before there is anything to undo.
-            File.AppendAllText(logPath, $"{DateTimeOffset.Now:yyyy-MM-dd HH:mm:ss} domain {spec.DomainId} '{spec.Name}': {program}\n");
+            File.AppendAllText(logPath, $"{HeaderMark}{DateTimeOffset.Now:yyyy-MM-dd HH:mm:ss} domain {spec.DomainId} '{spec.Name}': {program}\n");
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
@@ -121,7 +124,8 @@ internal static class DomainProgram
             log.Seek(-Math.Min(log.Length, 4096), SeekOrigin.End);
             byte[] tail = new byte[4096];
             int length = log.ReadAtLeast(tail, tail.Length, throwOnEndOfStream: false);
-            return Encoding.UTF8.GetString(tail, 0, length).Split('\n', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries).LastOrDefault()
+            return Encoding.UTF8.GetString(tail, 0, length).Split('\n', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries)
+                .LastOrDefault(line => !line.StartsWith(HeaderMark, StringComparison.Ordinal))
                 ?? "it said nothing";
         }
         catch (IOException e)

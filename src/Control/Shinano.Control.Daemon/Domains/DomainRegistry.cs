@@ -50,6 +50,15 @@ internal sealed class DomainRegistry(ShinanoPaths paths)
         }
     }
 
+    /// <summary>Throws <see cref="DomainFailureException"/> when a name or uuid is taken, before anything is spent on it.</summary>
+    public void DemandFree(string name, Guid? uuid)
+    {
+        lock (_lock)
+        {
+            DemandFree(name, uuid ?? Guid.NewGuid(), except: null);
+        }
+    }
+
     /// <summary>Adds an entry whose name and uuid are free. Throws <see cref="DomainFailureException"/> otherwise.</summary>
     public void Add(DomainEntry entry)
     {

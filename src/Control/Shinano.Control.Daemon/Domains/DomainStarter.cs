@@ -19,6 +19,7 @@ internal sealed class DomainStarter(
     public async Task<DomainEntry> StartAsync(
         DomainConfiguration configuration, IReadOnlyList<DateTimeOffset> restarts, Action<BuildProgress>? progress, CancellationToken cancellationToken)
     {
+        registry.DemandFree(configuration.Name, configuration.Uuid);
         CheckAgainstHost(configuration);
         DomainEntry entry = Prepare(configuration, restarts);
         await entry.Gate.WaitAsync(cancellationToken);

@@ -1,0 +1,42 @@
+using System.CommandLine;
+
+namespace Shinano.Cli.Xm.Verbs;
+
+/// <summary>Shell completion: prints a script that asks xm itself what could follow.</summary>
+internal static class CompletionVerb
+{
+    private const string Bash = """
+        # source <(xm completion bash)
+        _xm() {
+            local IFS=$'\n'
+            COMPREPLY=($(compgen -W "$("${COMP_WORDS[0]}" "[suggest:${COMP_POINT}]" "${COMP_LINE}" 2>/dev/null)" -- "${COMP_WORDS[COMP_CWORD]}"))
+        }
+        complete -o default -F _xm xm
+        """;
+
+    private const string Zsh = """
+        # source <(xm completion zsh)
+        _xm() {
+            local -a found
+            found=("${(@f)$("${words[1]}" "[suggest:${CURSOR}]" "${BUFFER}" 2>/dev/null)}")
+            compadd -a found
+            _files
+        }
+        compdef _xm xm
+        """;
+
+    private const string Fish = """
+        # xm completion fish | source
+        complete -c xm -a '(xm "[suggest:"(commandline -C)"]" (commandline -p) 2>/dev/null)'
+        """;
+
+    public static void AddTo(RootCommand root, XmEnvironment environment)
+    {
+        Argument<string> shell = new("shell") { Description = "bash, zsh or fish" };
+        shell.AcceptOnlyFromAmong("bash", "zsh", "fish");
+        Command command = new("completion", "Prints a script that completes xm in your shell.") { shell };
+        command.SetAction(result => environment.Output.WriteLine(
+            result.GetRequiredValue(shell) switch { "bash" => Bash, "zsh" => Zsh, _ => Fish }));
+        root.Add(command);
+    }
+}

@@ -1,0 +1,99 @@
+using System.CommandLine;
+using Shinano.Control.Api.Domains;
+using Shinano.Control.Api.Xend;
+
+namespace Shinano.Cli.Xm.Verbs;
+
+/// <summary>What changes whether a domain runs: pause, unpause, shutdown, reboot, destroy, rename, console.</summary>
+internal static class LifeVerbs
+{
+    public static void AddTo(RootCommand root, XmEnvironment environment)
+    {
+        AddSimple(root, environment, "pause", "Stops a domain's vCPUs.", (xend, domain, token) => xend.PauseAsync(domain, token));
+        AddSimple(root, environment, "unpause", "Lets a paused domain run.", (xend, domain, token) => xend.UnpauseAsync(domain, token));
+        AddSimple(root, environment, "destroy", "Ends a domain at once.", (xend, domain, token) => xend.DestroyAsync(domain, token));
+        AddShutdown(root, environment);
+        AddReboot(root, environment);
+        Argument<string> renamed = Verb.Domain(environment);
+        Argument<string> name = new("new-name") { Description = "Its name from now on" };
+        Verb.Add(root, environment, "rename", "Gives a domain another name.", [renamed, name], (result, xend, token) =>
+            xend.RenameAsync(result.GetRequiredValue(renamed), result.GetRequiredValue(name), token));
+        Argument<string> attached = Verb.Domain(environment);
+        Verb.Add(root, environment, "console", "Attaches to a domain's console; Ctrl-] detaches.", [attached], async (result, xend, token) =>
+        {
+            DomainDetails domain = await xend.DescribeAsync(result.GetRequiredValue(attached), token);
+            string socket = domain.ConsoleSocket ?? throw new XendFailureException(
+                new DomainFailure(DomainFailureCode.WrongState, $"domain '{domain.Summary.Name}' has no console: it is not running"));
+            await ConsoleSession.AttachAsync(environment, socket, Task.Delay(Timeout.Infinite, token), endOfInput: [], token);
+        });
+    }
+
+    private static void AddSimple(
+        RootCommand root, XmEnvironment environment, string name, string description, Func<XendClient, string, CancellationToken, Task> run)
+    {
+        Argument<string> domain = Verb.Domain(environment);
+        Verb.Add(root, environment, name, description, [domain], (result, xend, token) => run(xend, result.GetRequiredValue(domain), token));
+    }
+
+    private static void AddShutdown(RootCommand root, XmEnvironment environment)
+    {
+        Argument<string[]> domains = new("domain") { Arity = ArgumentArity.ZeroOrMore, Description = "Names, ids or uuids of domains" };
+        domains.CompletionSources.Add(_ => DomainCompletion.Names(environment));
+        Option<bool> all = Verb.Flag("--all", "Every domain", "-a");
+        Option<bool> wait = Verb.Flag("--wait", "Return when they have ended", "-w");
+        Option<bool> halt = Verb.Flag("--halt", "Ask for a halt instead of a power-off", "-H");
+        Option<bool> reboot = Verb.Flag("--reboot", "Ask for a reboot instead", "-R");
+        Verb.Add(
+            root, environment, "shutdown", "Asks domains to shut down.", [domains, all, wait, halt, reboot], async (result, xend, token) =>
+            {
+                string[] names = result.GetValue(domains) ?? [];
+                if (result.GetValue(all) == names.Length > 0)
+                {
+                    environment.Complain("name the domains, or give -a for all of them");
+                    return ExitCodes.Usage;
+                }
+
+                string reason = result.GetValue(reboot) ? "reboot" : result.GetValue(halt) ? "halt" : "poweroff";
+                await ShutDownAsync(environment, xend, names, reason, result.GetValue(wait), token);
+                return ExitCodes.Success;
+            });
+    }
+
+    private static void AddReboot(RootCommand root, XmEnvironment environment)
+    {
+        Argument<string> domain = Verb.Domain(environment);
+        Option<bool> wait = Verb.Flag("--wait", "Return when the domain has rebooted", "-w");
+        Verb.Add(root, environment, "reboot", "Asks a domain to reboot.", [domain, wait], (result, xend, token) =>
+            ShutDownAsync(environment, xend, [result.GetRequiredValue(domain)], "reboot", result.GetValue(wait), token));
+    }
+
+    private static async Task ShutDownAsync(
+        XmEnvironment environment, XendClient xend, string[] names, string reason, bool wait, CancellationToken cancellationToken)
+    {
+        List<DomainSummary> domains = [];
+        if (names.Length == 0)
+        {
+            domains.AddRange((await xend.ListAsync(cancellationToken)).Where(domain => domain.Id is > 0));
+        }
+
+        foreach (string name in names)
+        {
+            domains.Add((await xend.DescribeAsync(name, cancellationToken)).Summary);
+        }
+
+        foreach (DomainSummary domain in domains)
+        {
+            // By id: a name may already be its successor's.
+            await xend.ShutdownAsync(domain.Id is { } id ? id.ToString(System.Globalization.CultureInfo.InvariantCulture) : domain.Name, reason, cancellationToken);
+        }
+
+        if (wait)
+        {
+            foreach (DomainSummary domain in domains)
+            {
+                DomainOutcome outcome = await xend.WaitForEndAsync(domain.Id!.Value, cancellationToken);
+                environment.WriteLine($"Domain {outcome.Name} (id={outcome.Id}) ended: {OutcomeText.Of(outcome)}");
+            }
+        }
+    }
+}

@@ -1,0 +1,86 @@
+using System.Diagnostics;
+using System.Net.Sockets;
+using Shinano.Control.Api;
+using Shinano.Control.Api.Domains;
+using Shinano.Control.Api.Xend;
+using Shinano.Linux;
+
+namespace Shinano.Cli.Xm;
+
+/// <summary>Reaches xend, and starts one for this user (or SHINANO_HOME) when there is none.</summary>
+internal static class XendStarter
+{
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(60);
+
+    public static async Task<XendClient> ConnectAsync(ShinanoPaths paths, CancellationToken cancellationToken)
+    {
+        if (!await IsServingAsync(paths.XendSocket, cancellationToken))
+        {
+            await StartAsync(paths, cancellationToken);
+        }
+
+        return new XendClient(paths.XendSocket);
+    }
+
+    public static async Task<bool> IsServingAsync(string socketPath, CancellationToken cancellationToken)
+    {
+        using Socket socket = new(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+        try
+        {
+            ShinanoPaths.CheckSocketPath(socketPath);
+            await socket.ConnectAsync(new UnixDomainSocketEndPoint(socketPath), cancellationToken);
+            return true;
+        }
+        catch (SocketException)
+        {
+            return false;
+        }
+        catch (PathTooLongException e)
+        {
+            throw new XendFailureException(new DomainFailure(DomainFailureCode.HostResource, e.Message));
+        }
+    }
+
+    private static async Task StartAsync(ShinanoPaths paths, CancellationToken cancellationToken)
+    {
+        string log = Path.Combine(paths.LogDirectory, "xend.log");
+        Process process;
+        try
+        {
+            paths.CreateAll();
+            process = DetachedProcess.StartManaged(ProgramLocator.Xend, [], log);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new XendFailureException(new DomainFailure(DomainFailureCode.HostResource, $"xend cannot be started: {e.Message}"));
+        }
+
+        using (process)
+        {
+            Stopwatch waited = Stopwatch.StartNew();
+            while (!await IsServingAsync(paths.XendSocket, cancellationToken))
+            {
+                // Code 3: another xm was faster; its xend serves in a moment.
+                if ((process.HasExited && process.ExitCode != 3) || waited.Elapsed > Patience)
+                {
+                    throw new XendFailureException(new DomainFailure(
+                        DomainFailureCode.HostResource, $"xend does not start: {LastLine(log)} (see {log})"));
+                }
+
+                await Task.Delay(20, cancellationToken);
+            }
+        }
+    }
+
+    private static string LastLine(string log)
+    {
+        try
+        {
+            return File.ReadLines(log).LastOrDefault(line => line.Trim().Length > 0) ?? "it said nothing";
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            return e.Message;
+        }
+    }
+}
