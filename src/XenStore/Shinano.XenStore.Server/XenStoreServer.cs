@@ -13,6 +13,7 @@ public sealed class XenStoreServer : IAsyncDisposable
     private readonly StoreJournal journal;
     private readonly StoreEngine engine;
     private readonly List<SocketListener> listeners = [];
+    private bool isDisposed;
 
     private XenStoreServer(StoreJournal journal, JournalRecovery recovery, StoreEngine engine, LocalStore store)
     {
@@ -71,6 +72,11 @@ public sealed class XenStoreServer : IAsyncDisposable
     /// <summary>Ends all connections and forces the journal to the disk. Domains stay introduced for the next start.</summary>
     public async ValueTask DisposeAsync()
     {
+        if (Interlocked.Exchange(ref isDisposed, true))
+        {
+            return;
+        }
+
         foreach (SocketListener listener in listeners)
         {
             await listener.DisposeAsync().ConfigureAwait(false);
