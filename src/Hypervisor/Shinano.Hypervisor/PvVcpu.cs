@@ -1,4 +1,5 @@
 using Shinano.Cpu;
+using Shinano.XenAbi;
 using Shinano.Hypervisor.Traps;
 
 namespace Shinano.Hypervisor;
@@ -91,4 +92,26 @@ public sealed unsafe class PvVcpu
         Cpu.FlushContext(1);
         SwitchMode(InKernel);
     }
+
+    /// <summary>Machine frames of the guest's GDT, in order; each held by a reference of its type.</summary>
+    public ulong[] GdtFrames { get; set; } = [];
+
+    /// <summary>Machine frames of the guest's LDT.</summary>
+    public ulong[] LdtFrames { get; set; } = [];
+
+    /// <summary>Entries of the LDT; 0 when there is none.</summary>
+    public int LdtEntries { get; set; }
+
+    /// <summary>Points GDTR and LDTR at this vCPU's place in the per-domain area, where the guest's frames and Xen's reserved page are mapped.</summary>
+    public void ShowDescriptorTables()
+    {
+        State->Gdtr.Base = AddressSpaceLayout.GdtStart(Id);
+        State->Gdtr.Limit = 0xFFFF;
+        State->Ldtr.Base = AddressSpaceLayout.LdtStart(Id);
+        State->Ldtr.Limit = LdtEntries == 0 ? 0 : ((uint)LdtEntries * 8) - 1;
+        State->Ldtr.Selector = (ushort)(LdtEntries == 0 ? 0 : 8);
+    }
+
+    /// <summary>Changes a hypercall's argument register, for a restart with progress: 0 is RDI, 1 RSI, 2 RDX.</summary>
+    public void SetArgument(int index, ulong value) => State->Gpr[index switch { 0 => 7, 1 => 6, _ => 2 }] = value;
 }

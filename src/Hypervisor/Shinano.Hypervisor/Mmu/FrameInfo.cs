@@ -1,0 +1,17 @@
+using System.Runtime.InteropServices;
+
+namespace Shinano.Hypervisor.Mmu;
+
+/// <summary>What the MMU keeps of each frame. Source: Xen's struct page_info.</summary>
+[StructLayout(LayoutKind.Sequential)]
+public struct FrameInfo
+{
+    /// <summary>References of type <see cref="Type"/>: entries of that kind, a pin, a loaded root.</summary>
+    public int TypeCount;
+
+    /// <summary>All page-table entries that name the frame, whatever their rights.</summary>
+    public int References;
+    public FrameType Type;
+    public FrameOwner Owner;
+    public bool Pinned;
+}
