@@ -22,7 +22,7 @@ public sealed class JournalTests : IDisposable
     public void WhatWasChangedIsThereAgain()
     {
         string before;
-        using (Opened opened = Open())
+        using (Opened opened = Open(forcesToDisk: true))
         {
             Assert.False(opened.Recovery.Existed);
             Change(opened.Store);
@@ -249,9 +249,9 @@ public sealed class JournalTests : IDisposable
         Step(zero.Ask(XenStoreOperation.Control, "quota|set|watches|99|"));
     }
 
-    private Opened Open()
+    private Opened Open(bool forcesToDisk = false)
     {
-        (StoreJournal journal, StoreState state, JournalRecovery recovery) = StoreJournal.Open(directory.FullName, reports.Add);
+        (StoreJournal journal, StoreState state, JournalRecovery recovery) = StoreJournal.Open(directory.FullName, reports.Add, forcesToDisk);
         return new Opened(journal, new StoreHarness(state, journal), recovery);
     }
 

@@ -1,4 +1,3 @@
-using System.Buffers.Binary;
 using System.Net.Sockets;
 using Shinano.XenAbi;
 using Shinano.XenStore.Server.Requests;
@@ -9,15 +8,13 @@ namespace Shinano.XenStore.Server.Hosting;
 /// <summary>Serves a connection of the main socket: a tool of domain 0.</summary>
 internal static class ClientEndpoint
 {
-    private const int SocketLevel = 1; // SOL_SOCKET
-    private const int PeerCredentials = 17; // SO_PEERCRED, asm-generic/socket.h: struct ucred { pid, uid, gid }
     private const int MaximumReplies = 1024;
     private const long MaximumBytes = 64 * 1024 * 1024;
 
     internal static async Task ServeAsync(Socket socket, RequestDispatcher dispatcher, CancellationToken cancellation)
     {
         var outgoing = new OutgoingQueue(socket, MaximumReplies, MaximumBytes, mayDropEvents: false, cancellation);
-        var session = new StoreSession(DomainId.Zero, PeerProcess(socket)) { Sink = outgoing };
+        var session = new StoreSession(DomainId.Zero, PeerCredentials.Of(socket).ProcessId) { Sink = outgoing };
         try
         {
             await RequestPump.RunAsync(socket, session, outgoing, dispatcher, ReadOnlyMemory<byte>.Empty, cancellation)
@@ -30,12 +27,5 @@ internal static class ClientEndpoint
                 dispatcher.Engine.Close(session);
             }
         }
-    }
-
-    private static int PeerProcess(Socket socket)
-    {
-        Span<byte> credentials = stackalloc byte[12];
-        socket.GetRawSocketOption(SocketLevel, PeerCredentials, credentials);
-        return BinaryPrimitives.ReadInt32LittleEndian(credentials);
     }
 }

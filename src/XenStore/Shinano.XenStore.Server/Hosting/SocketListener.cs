@@ -3,7 +3,9 @@ using Shinano.Linux;
 
 namespace Shinano.XenStore.Server.Hosting;
 
-/// <summary>Listens at a unix socket (mode 0600) and runs a handler for each connection until it is disposed.</summary>
+/// <summary>
+/// Listens at a unix socket (mode 0600) and runs a handler for each connection of the same user, or root, until it is disposed.
+/// </summary>
 internal sealed class SocketListener : IAsyncDisposable
 {
     private readonly string path;
@@ -107,6 +109,14 @@ internal sealed class SocketListener : IAsyncDisposable
         {
             try
             {
+                // The socket's mode says so already; this holds even if somebody changes it.
+                uint user = PeerCredentials.Of(connection).UserId;
+                if (user != ProcessIdentity.EffectiveUserId && user != 0)
+                {
+                    report($"User {user} may not connect to '{path}'.");
+                    return;
+                }
+
                 await serve(connection, stop.Token).ConfigureAwait(false);
             }
             catch (Exception failure) when (failure is SocketException or OperationCanceledException or ObjectDisposedException)

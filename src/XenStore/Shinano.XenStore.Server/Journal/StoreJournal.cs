@@ -27,14 +27,17 @@ internal sealed class StoreJournal : IStoreJournal, IDisposable
     private readonly ArrayBufferWriter<byte> buffer = new();
     private readonly StoreState state;
     private readonly Action<string> report;
+    private readonly bool forcesToDisk;
     private SafeFileHandle? file;
     private long position;
     private long compactAt;
     private ulong sequence;
     private bool isBroken;
 
-    private StoreJournal(string directory, FileStream ownership, StoreState state, Action<string> report)
+    private StoreJournal(
+        string directory, FileStream ownership, StoreState state, Action<string> report, bool forcesToDisk)
     {
+        this.forcesToDisk = forcesToDisk;
         this.directory = directory;
         this.ownership = ownership;
         this.state = state;
@@ -46,15 +49,17 @@ internal sealed class StoreJournal : IStoreJournal, IDisposable
     /// <summary>Takes the state directory, reads what is there and starts a fresh file.</summary>
     /// <param name="directory">Created with mode 0700 when it is not there.</param>
     /// <param name="report">Called with messages for the log.</param>
+    /// <param name="forcesToDisk">False only in tests that open many journals.</param>
     /// <exception cref="IOException">Another server has the directory, the file cannot be read or written, or its checkpoint is damaged.</exception>
-    internal static (StoreJournal Journal, StoreState State, JournalRecovery Recovery) Open(string directory, Action<string> report)
+    internal static (StoreJournal Journal, StoreState State, JournalRecovery Recovery) Open(
+        string directory, Action<string> report, bool forcesToDisk = true)
     {
         ShinanoPaths.EnsureDirectory(directory);
         FileStream ownership = TakeOwnership(directory);
         try
         {
             var state = new StoreState();
-            var journal = new StoreJournal(directory, ownership, state, report);
+            var journal = new StoreJournal(directory, ownership, state, report, forcesToDisk);
             JournalRecovery recovery = journal.Recover();
             journal.WriteCheckpoint();
             return (journal, state, recovery);
@@ -218,7 +223,11 @@ internal sealed class StoreJournal : IStoreJournal, IDisposable
         {
             RandomAccess.Write(fresh, JournalFormat.Header(content.WrittenCount), 0);
             RandomAccess.Write(fresh, content.WrittenSpan, JournalFormat.HeaderSize);
-            RandomAccess.FlushToDisk(fresh);
+            if (forcesToDisk)
+            {
+                RandomAccess.FlushToDisk(fresh);
+            }
+
             File.Move(temporary, FilePath, overwrite: true);
         }
         catch
@@ -233,7 +242,10 @@ internal sealed class StoreJournal : IStoreJournal, IDisposable
         sequence = records;
         position = JournalFormat.HeaderSize + content.WrittenCount;
         compactAt = position + Math.Max(LeastGrowth, 4L * content.WrittenCount);
-        DirectorySync.Flush(directory);
+        if (forcesToDisk)
+        {
+            DirectorySync.Flush(directory);
+        }
     }
 
     private static SafeFileHandle OpenNew(string path)

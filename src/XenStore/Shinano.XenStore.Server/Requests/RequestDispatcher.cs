@@ -11,20 +11,26 @@ namespace Shinano.XenStore.Server.Requests;
 /// <summary>From a message of a client to the answer. Whatever the bytes are, there is exactly one answer and no exception.</summary>
 internal sealed class RequestDispatcher
 {
+    // A guest that finds an error of ours must not fill the log with it.
+    private const int MaximumReports = 100;
+
     private static readonly byte[] Acknowledgement = "OK\0"u8.ToArray();
 
     private readonly StoreEngine engine;
     private readonly IRequestObserver observer;
     private readonly ControlRequests control;
+    private readonly Action<string> report;
+    private int reportsLeft = MaximumReports;
 
-    internal RequestDispatcher(StoreEngine engine, IRequestObserver observer, Action<string> print)
+    internal RequestDispatcher(StoreEngine engine, IRequestObserver observer, Action<string> report)
     {
+        this.report = report;
         this.engine = engine;
         this.observer = observer;
         Nodes = new NodeRequests(engine);
         Watches = new WatchRequests(engine);
         Domains = new DomainRequests(engine);
-        control = new ControlRequests(engine, print);
+        control = new ControlRequests(engine, report);
     }
 
     internal StoreEngine Engine => engine;
@@ -49,7 +55,7 @@ internal sealed class RequestDispatcher
                 return false;
             }
 
-            XenStoreError error = Handle(session, request, out byte[] payload, out Watch? added);
+            XenStoreError error = HandleSafely(session, request, out byte[] payload, out Watch? added);
             if (error == XenStoreError.None && payload.Length > XenStoreLimits.MaximumPayload)
             {
                 error = XenStoreError.TooBig;
@@ -76,6 +82,27 @@ internal sealed class RequestDispatcher
             }
 
             return true;
+        }
+    }
+
+    // The one boundary where the unexpected is caught: it costs this request, not the connection, or a relay would send it for ever.
+    private XenStoreError HandleSafely(StoreSession session, XenStorePacket request, out byte[] payload, out Watch? added)
+    {
+        try
+        {
+            return Handle(session, request, out payload, out added);
+        }
+        catch (Exception failure) when (failure is not OutOfMemoryException)
+        {
+            if (reportsLeft > 0)
+            {
+                reportsLeft--;
+                report($"{request.Operation.ToWireName()} of domain {session.Domain.Value} failed through an error of ours: {failure}");
+            }
+
+            payload = [];
+            added = null;
+            return XenStoreError.InputOutput;
         }
     }
 
