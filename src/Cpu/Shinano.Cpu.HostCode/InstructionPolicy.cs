@@ -120,7 +120,7 @@ internal readonly record struct InstructionPolicy(
         }
 
         Mnemonic mnemonic = code.Mnemonic();
-        if (Refused.Contains(mnemonic) || WithWait.Contains(mnemonic) || !ClassifyUnit(code, opCode, out HostUnit unit))
+        if (Refused.Contains(mnemonic) || WithWait.Contains(mnemonic) || !ClassifyUnit(instruction, opCode, out HostUnit unit))
         {
             return false;
         }
@@ -158,8 +158,9 @@ internal readonly record struct InstructionPolicy(
         return true;
     }
 
-    private static bool ClassifyUnit(Code code, OpCodeInfo opCode, out HostUnit unit)
+    private static bool ClassifyUnit(in Instruction instruction, OpCodeInfo opCode, out HostUnit unit)
     {
+        Code code = instruction.Code;
         bool vector = false;
         bool mmx = false;
         for (int i = 0; i < opCode.OpCount; i++)
@@ -177,6 +178,13 @@ internal readonly record struct InstructionPolicy(
         }
 
         CpuidFeature first = code.CpuidFeatures()[0];
+
+        // From memory they do not touch MMX state: SDM 2A CVTPI2PD; for CVTPI2PS this is how AMD's CPUs do it.
+        if (code is Code.Cvtpi2ps_xmm_mmm64 or Code.Cvtpi2pd_xmm_mmm64 && instruction.Op1Kind == OpKind.Memory)
+        {
+            mmx = false;
+        }
+
         bool integer = first is CpuidFeature.BMI1 or CpuidFeature.BMI2 or CpuidFeature.LZCNT or CpuidFeature.POPCNT or CpuidFeature.ADX
             or CpuidFeature.MOVBE;
         if (first is CpuidFeature.FPU or CpuidFeature.FPU287 or CpuidFeature.FPU387)

@@ -6,8 +6,8 @@ namespace Shinano.Cpu.HostCode;
 /// <summary>Emits the code around one instruction. docs/design/host-code.md draws the sequences.</summary>
 /// <remarks>
 /// Called as <c>uint stub(CpuState* rdi, byte* rsi, ulong rdx)</c> in the System V convention; a leaf, using caller-saved registers only.
-/// Frame: [rsp] host MXCSR, [rsp+4] work MXCSR, [rsp+8] FIP, [rsp+16] FDP, [rsp+24] FOP, [rsp+28] the linear address, [rsp+40..72) a memory result
-/// that an SSE exception may still cancel.
+/// Frame: [rsp] host MXCSR, [rsp+4] work MXCSR, [rsp+8] FIP, [rsp+16] FDP, [rsp+24] FOP, [rsp+28] flags of the first attempt, [rsp+32] the linear
+/// address, [rsp+48..80) flags, or a memory result that an SSE exception may still cancel.
 /// </remarks>
 internal sealed class StubEmitter
 {
@@ -17,6 +17,7 @@ internal sealed class StubEmitter
     private const int SavedInstructionPointer = 8;
     private const int SavedDataPointer = 16;
     private const int SavedOpcode = 24;
+    private const int FirstAttempt = 28;
     private const int SavedLinear = 32;
     private const int MemoryResult = 48;
 
@@ -49,11 +50,17 @@ internal sealed class StubEmitter
 
     private void EmitAll()
     {
-        EmitAlignmentCheck();
         if (UsesFrame)
         {
             _asm.sub(rsp, FrameSize);
         }
+
+        if (_fxsave)
+        {
+            EmitPendingCheck();
+        }
+
+        EmitAlignmentCheck();
 
         if (_fxsave)
         {
@@ -81,8 +88,7 @@ internal sealed class StubEmitter
             Label aligned = _asm.CreateLabel();
             _asm.test(sil, (byte)(_policy.Alignment - 1));
             _asm.je(aligned);
-            _asm.mov(eax, (uint)HostStatus.Misaligned);
-            _asm.ret();
+            EmitReturn(HostStatus.Misaligned);
             _asm.Label(ref aligned);
         }
     }
@@ -113,7 +119,7 @@ internal sealed class StubEmitter
             _asm.stmxcsr(__dword_ptr[rsp + HostMxcsr]);
         }
 
-        EmitGuestMxcsr();
+        Label attempt = EmitGuestMxcsr();
         EmitLoads();
         if (memoryResult)
         {
@@ -129,7 +135,7 @@ internal sealed class StubEmitter
         }
 
         EmitFlagCapture();
-        EmitMxcsrVerdict();
+        EmitMxcsrVerdict(attempt);
         if (memoryResult)
         {
             for (int i = 0; i < _policy.MemorySize; i += 8)
@@ -145,7 +151,7 @@ internal sealed class StubEmitter
 
     // Loads the guest's rounding, FZ and DAZ with everything masked and no flag set. With UM clear FZ is set as well: it makes every tiny result, the exact
     // ones too, set UE, which is when the unmasked exception is due (SDM 1 §11.5.2.4, 4.9.1.5). FZ has no other effect then (§10.2.3.3).
-    private void EmitGuestMxcsr()
+    private Label EmitGuestMxcsr()
     {
         Label masked = _asm.CreateLabel();
         _asm.mov(eax, __dword_ptr[rdi + StateLayout.Mxcsr]);
@@ -157,18 +163,32 @@ internal sealed class StubEmitter
         _asm.or(eax, 0x8000);
         _asm.Label(ref masked);
         _asm.mov(__dword_ptr[rsp + WorkMxcsr], eax);
+        _asm.mov(__dword_ptr[rsp + FirstAttempt], 0);
+        Label attempt = _asm.CreateLabel();
+        _asm.Label(ref attempt);
         _asm.ldmxcsr(__dword_ptr[rsp + WorkMxcsr]);
+        if (_fxsave)
+        {
+            _asm.fxrstor64(__[rdi + StateLayout.Xsave]);
+            _asm.ldmxcsr(__dword_ptr[rsp + WorkMxcsr]);
+        }
+
+        return attempt;
     }
 
     // Restores the host's MXCSR and either accounts for the new flags or leaves with #XM.
-    private void EmitMxcsrVerdict()
+    private void EmitMxcsrVerdict(Label attempt)
     {
         Label accepted = _asm.CreateLabel();
         Label all = _asm.CreateLabel();
+        Label second = _asm.CreateLabel();
+        Label raise = _asm.CreateLabel();
         _asm.stmxcsr(__dword_ptr[rsp + WorkMxcsr]);
         _asm.ldmxcsr(__dword_ptr[rsp + HostMxcsr]);
         _asm.mov(eax, __dword_ptr[rsp + WorkMxcsr]);
         _asm.and(eax, 0x3F);
+        _asm.cmp(__dword_ptr[rsp + FirstAttempt], 0);
+        _asm.jne(second);
         _asm.mov(ecx, __dword_ptr[rdi + StateLayout.Mxcsr]);
         _asm.not(ecx);
         _asm.shr(ecx, 7);
@@ -179,11 +199,29 @@ internal sealed class StubEmitter
         _asm.test(ecx, 7);
         _asm.je(all);
         _asm.and(eax, 7);
+        _asm.jmp(raise);
+
+        // FZ makes every tiny result inexact: whether it was shows an attempt without (but for a result that only its denormalisation makes inexact).
         _asm.Label(ref all);
+        _asm.test(ecx, 0x10);
+        _asm.je(raise);
+        _asm.and(eax, 0x1F);
+        _asm.mov(__dword_ptr[rsp + FirstAttempt], eax);
+        _asm.mov(eax, __dword_ptr[rsp + WorkMxcsr]);
+        _asm.and(eax, 0x7FC0);
+        _asm.mov(__dword_ptr[rsp + WorkMxcsr], eax);
+        _asm.jmp(attempt);
+        _asm.Label(ref second);
+        _asm.and(eax, 0x20);
+        _asm.or(eax, __dword_ptr[rsp + FirstAttempt]);
+        _asm.Label(ref raise);
         _asm.or(__dword_ptr[rdi + StateLayout.Mxcsr], eax);
         if (_fxsave)
         {
-            _asm.fninit();
+            // The switch to MMX mode has happened all the same: top of stack 0, every register valid.
+            _asm.fxrstor64(__[rdi + StateLayout.Xsave]);
+            _asm.movq(__qword_ptr[rsp + MemoryResult], mm0);
+            EmitLegacyRegionEnd();
         }
 
         EmitReturn(HostStatus.SimdException);
@@ -191,9 +229,7 @@ internal sealed class StubEmitter
         _asm.or(__dword_ptr[rdi + StateLayout.Mxcsr], eax);
     }
 
-    // x87 and MMX run on the whole legacy region. The guest's own control word is in force: an x87 exception does not fault before the next waiting
-    // instruction, and there is none between here and FNINIT.
-    private void EmitLegacyRegion()
+    private void EmitPendingCheck()
     {
         Label clear = _asm.CreateLabel();
         _asm.movzx(eax, __word_ptr[rdi + StateLayout.X87Control]);
@@ -204,7 +240,12 @@ internal sealed class StubEmitter
         _asm.je(clear);
         EmitReturn(HostStatus.X87Pending);
         _asm.Label(ref clear);
+    }
 
+    // x87 and MMX run on the whole legacy region. The guest's own control word is in force: an x87 exception does not fault before the next waiting
+    // instruction, and there is none between here and FNINIT.
+    private void EmitLegacyRegion()
+    {
         // ES and B without a cause, and reserved bits of MXCSR, could fault the host.
         _asm.and(__word_ptr[rdi + StateLayout.X87Status], 0x7F7F);
         _asm.and(__dword_ptr[rdi + StateLayout.Mxcsr], 0xFFFF);
@@ -216,10 +257,14 @@ internal sealed class StubEmitter
         _asm.movzx(eax, __word_ptr[rdi + StateLayout.X87Opcode]);
         _asm.mov(__dword_ptr[rsp + SavedOpcode], eax);
         _asm.mov(__qword_ptr[rsp + SavedLinear], rdx);
-        _asm.fxrstor64(__[rdi + StateLayout.Xsave]);
+        Label attempt = default;
         if (_policy.UsesMxcsr)
         {
-            EmitGuestMxcsr();
+            attempt = EmitGuestMxcsr();
+        }
+        else
+        {
+            _asm.fxrstor64(__[rdi + StateLayout.Xsave]);
         }
 
         EmitGeneralLoads();
@@ -227,9 +272,16 @@ internal sealed class StubEmitter
         EmitFlagCapture();
         if (_policy.UsesMxcsr)
         {
-            EmitMxcsrVerdict();
+            EmitMxcsrVerdict(attempt);
         }
 
+        EmitLegacyRegionEnd();
+        EmitGeneralStores();
+        _asm.or(__byte_ptr[rdi + StateLayout.XstateBv], (byte)(_plan.VectorStores.Count != 0 ? 3 : 1));
+    }
+
+    private void EmitLegacyRegionEnd()
+    {
         _asm.mov(ecx, __dword_ptr[rdi + StateLayout.Mxcsr]);
         _asm.fxsave64(__[rdi + StateLayout.Xsave]);
         _asm.fninit();
@@ -237,8 +289,6 @@ internal sealed class StubEmitter
         _asm.mov(__dword_ptr[rdi + StateLayout.Mxcsr], ecx);
         _asm.mov(__dword_ptr[rdi + StateLayout.MxcsrMask], 0xFFFF);
         EmitX87Pointers();
-        EmitGeneralStores();
-        _asm.or(__byte_ptr[rdi + StateLayout.XstateBv], (byte)(_plan.VectorStores.Count != 0 ? 3 : 1));
     }
 
     // The instruction and data pointers that FXSAVE stored are the host's, if any: keep the guest's, which move with an unmasked exception only.

@@ -184,7 +184,9 @@ internal static unsafe class X87Environment
         int step = wide ? 4 : 2;
         ReadOnlySpan<byte> image = new(memory, 7 * step);
         SetControl(state, BinaryPrimitives.ReadUInt16LittleEndian(image));
-        Word(state, 2) = BinaryPrimitives.ReadUInt16LittleEndian(image[step..]);
+        ushort status = BinaryPrimitives.ReadUInt16LittleEndian(image[step..]);
+        Rotate(state, (status & Top) >> 11);
+        Word(state, 2) = status;
         Summarize(state);
         ushort tags = BinaryPrimitives.ReadUInt16LittleEndian(image[(2 * step)..]);
         int abridged = 0;
@@ -211,12 +213,26 @@ internal static unsafe class X87Environment
 
     private static void Initialize(CpuState* state)
     {
+        Rotate(state, 0);
         Word(state, 0) = 0x37F;
         Word(state, 2) = 0;
         Legacy(state)[4] = 0;
         Word(state, 6) = 0;
         new Span<byte>(Legacy(state) + 8, 16).Clear();
         InUse(state);
+    }
+
+    // The state keeps registers in stack order: a new top moves what lies in each place.
+    private static void Rotate(CpuState* state, int top)
+    {
+        int by = (top - ((Word(state, 2) & Top) >> 11)) & 7;
+        Span<UInt128> registers = new(Legacy(state) + CpuState.StOffset, 8);
+        Span<UInt128> old = stackalloc UInt128[8];
+        registers.CopyTo(old);
+        for (int i = 0; i < 8; i++)
+        {
+            registers[i] = old[(i + by) & 7];
+        }
     }
 
     // Two bits per physical register: 0 valid, 1 zero, 2 special, 3 empty. SDM 1 §8.1.7; the state keeps one bit, as FXSAVE does (§10.5.1.1).
