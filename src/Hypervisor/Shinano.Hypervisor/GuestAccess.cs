@@ -54,6 +54,24 @@ public sealed class GuestAccess(GuestMemory memory, PvVcpu vcpu)
         return true;
     }
 
+    /// <summary>Copies to the guest kernel's memory, whatever mode the vCPU is in.</summary>
+    public bool TryWriteKernel(ulong address, ReadOnlySpan<byte> source)
+    {
+        while (!source.IsEmpty)
+        {
+            int chunk = Chunk(address, source.Length);
+            if (!TryTranslate(vcpu.KernelRoot, address, PageFaultErrors.Write, out ulong physical) || !memory.TryWrite(physical, source[..chunk]))
+            {
+                return false;
+            }
+
+            source = source[chunk..];
+            address += (ulong)chunk;
+        }
+
+        return true;
+    }
+
     /// <summary>Copies one structure in.</summary>
     public bool TryRead<T>(ulong address, out T value)
         where T : unmanaged
@@ -68,9 +86,12 @@ public sealed class GuestAccess(GuestMemory memory, PvVcpu vcpu)
         TryWrite(address, MemoryMarshal.AsBytes(new ReadOnlySpan<T>(in value)));
 
     /// <summary>Translates as the guest's current mode would; on failure <see cref="FaultAddress"/> and <see cref="FaultErrors"/> say why.</summary>
-    public bool TryTranslate(ulong address, PageFaultErrors access, out ulong physical)
+    public bool TryTranslate(ulong address, PageFaultErrors access, out ulong physical) =>
+        TryTranslate(vcpu.CurrentRoot, address, access, out physical);
+
+    private bool TryTranslate(ulong root, ulong address, PageFaultErrors access, out ulong physical)
     {
-        PageWalker.Context context = new(vcpu.CurrentRoot, User: true, WriteProtect: true, NoExecute: true);
+        PageWalker.Context context = new(root, User: true, WriteProtect: true, NoExecute: true);
         PageFaultErrors errors = access | PageFaultErrors.User;
         if (IsCanonical(address) && PageWalker.TryTranslate(memory, in context, address, access, out PageWalker.Translation translation, out errors))
         {

@@ -54,6 +54,9 @@ public sealed unsafe class PvVcpu
     /// <summary>VCPUOP_up was done and VCPUOP_down was not (vCPU 0: from the start). Any thread reads.</summary>
     public bool Online { get; set; }
 
+    /// <summary>An event upcall is pending and not masked. Any thread.</summary>
+    public bool IsUpcallDue => VcpuInfo.IsUpcallDue(this);
+
     /// <summary>Called by anyone to make the vCPU look at its events and requests: wakes it when it is blocked, leaves guest code when it runs.</summary>
     public Action? Waker { get; set; }
 

@@ -1,0 +1,74 @@
+using System.Runtime.InteropServices;
+using Shinano.Memory;
+
+namespace Shinano.Hypervisor.Time;
+
+/// <summary>
+/// A domain's system time: nanoseconds since its creation, a fixed function of the host's TSC, so that all vCPUs and the hypervisor agree and time never goes
+/// back. Source: public/xen.h: struct vcpu_time_info.
+/// </summary>
+public sealed class DomainClock
+{
+    private const ulong NanosecondsPerSecond = 1_000_000_000;
+    private const ulong WallClockOffset = 3072;
+    private const byte TscStable = 1;
+
+    private readonly Func<ulong> _readTsc;
+    private readonly ulong _origin;
+    private readonly uint _multiplier;
+    private readonly int _shift;
+
+    /// <param name="readTsc">The counter that the guest's RDTSC shows, in ticks.</param>
+    /// <param name="frequency">Ticks per second.</param>
+    public DomainClock(Func<ulong> readTsc, long frequency)
+    {
+        _readTsc = readTsc;
+        _origin = readTsc();
+        ulong scaled = (ulong)frequency;
+        while (scaled > 2 * NanosecondsPerSecond)
+        {
+            scaled >>= 1;
+            _shift--;
+        }
+
+        while (scaled <= NanosecondsPerSecond)
+        {
+            scaled <<= 1;
+            _shift++;
+        }
+
+        _multiplier = (uint)((NanosecondsPerSecond << 32) / scaled);
+    }
+
+    /// <summary>System time now, nanoseconds.</summary>
+    public ulong Now => Scale(_readTsc() - _origin);
+
+    /// <summary>The vcpu_time_info that makes a guest compute <see cref="Now"/>: 32 bytes. It never changes.</summary>
+    public void WriteTimeInfo(Span<byte> info)
+    {
+        info.Clear();
+        MemoryMarshal.Write(info, 2u);
+        MemoryMarshal.Write(info[8..], _origin);
+        MemoryMarshal.Write(info[24..], _multiplier);
+        info[28] = (byte)(sbyte)_shift;
+        info[29] = TscStable;
+    }
+
+    /// <summary>Writes the wall clock at system time 0 into the shared info page (wc_version, wc_sec, wc_nsec, wc_sec_hi).</summary>
+    public void WriteWallClock(GuestMemory memory, ulong sharedInfo, DateTimeOffset now)
+    {
+        ulong nanoseconds = ((ulong)(now - DateTimeOffset.UnixEpoch).Ticks * 100) - Now;
+        ulong seconds = nanoseconds / NanosecondsPerSecond;
+        ref uint version = ref memory.Shared<uint>(sharedInfo + WallClockOffset);
+        Volatile.Write(ref version, version | 1);
+        Interlocked.MemoryBarrier();
+        memory.Shared<uint>(sharedInfo + WallClockOffset + 4) = (uint)seconds;
+        memory.Shared<uint>(sharedInfo + WallClockOffset + 8) = (uint)(nanoseconds % NanosecondsPerSecond);
+        memory.Shared<uint>(sharedInfo + WallClockOffset + 12) = (uint)(seconds >> 32);
+        Interlocked.MemoryBarrier();
+        Volatile.Write(ref version, version + 1);
+    }
+
+    private ulong Scale(ulong ticks) =>
+        (ulong)(((_shift < 0 ? (UInt128)(ticks >> -_shift) : (UInt128)ticks << _shift) * _multiplier) >> 32);
+}
