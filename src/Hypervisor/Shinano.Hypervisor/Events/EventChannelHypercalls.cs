@@ -1,5 +1,4 @@
 using System.Runtime.InteropServices;
-using Shinano.Hypervisor.Hypercalls;
 using Shinano.XenAbi;
 
 namespace Shinano.Hypervisor.Events;

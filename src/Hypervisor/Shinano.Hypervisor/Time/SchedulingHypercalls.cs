@@ -1,7 +1,6 @@
 using System.Runtime.InteropServices;
 using Shinano.Hypervisor.Events;
 using Shinano.Hypervisor.Hypercalls;
-using Shinano.Hypervisor.Traps;
 using Shinano.XenAbi;
 
 namespace Shinano.Hypervisor.Time;
