@@ -20,6 +20,7 @@ public static class Errno
     public const int NoSpace = 28;
     public const int Range = 34;
     public const int NoSystemCall = 38;
+    public const int Time = 62;
     public const int NotSupported = 95;
     public const int Already = 114;
 }
