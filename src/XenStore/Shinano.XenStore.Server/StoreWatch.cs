@@ -5,12 +5,13 @@ namespace Shinano.XenStore.Server;
 /// <summary>A watch of the hosting daemon. Ends with <see cref="Dispose"/>.</summary>
 public sealed class StoreWatch : IDisposable
 {
-    private readonly Channel<string> events = Channel.CreateUnbounded<string>();
+    private readonly StoreWatchQueue events;
     private readonly LocalStore store;
 
     internal StoreWatch(LocalStore store, string path, string token)
     {
         this.store = store;
+        events = new StoreWatchQueue(path);
         Path = path;
         Token = token;
     }
@@ -19,18 +20,19 @@ public sealed class StoreWatch : IDisposable
     public string Path { get; }
 
     /// <summary>
-    /// The changed paths, the first right after the watch was set, with the path itself. Unbounded: read it. Completes when the
-    /// watch is disposed.
+    /// The changed paths; the first comes right after the watch was set, with the watched path itself. Waiting paths are kept once each,
+    /// and above some thousands one event with the watched path takes their place: look at all of it then. Ends when the watch is
+    /// disposed.
     /// </summary>
-    public ChannelReader<string> Events => events.Reader;
+    public ChannelReader<string> Events => events;
 
     internal string Token { get; }
 
     public void Dispose()
     {
         store.Remove(this);
-        events.Writer.TryComplete();
+        events.Complete();
     }
 
-    internal void Fired(string path) => events.Writer.TryWrite(path);
+    internal void Fired(string path) => events.Add(path);
 }

@@ -33,6 +33,7 @@ internal sealed class StoreJournal : IStoreJournal, IDisposable
     private long compactAt;
     private ulong sequence;
     private bool isBroken;
+    private bool isFull;
 
     private StoreJournal(
         string directory, FileStream ownership, StoreState state, Action<string> report, bool forcesToDisk)
@@ -84,22 +85,21 @@ internal sealed class StoreJournal : IStoreJournal, IDisposable
             TryCompact();
         }
 
-        buffer.ResetWrittenCount();
-        JournalFormat.WriteRecord(buffer, sequence, change);
-        try
+        if (TryWrite(change))
         {
-            RandomAccess.Write(file!, buffer.WrittenSpan, position);
-        }
-        catch (IOException failure)
-        {
-            report($"The xenstore journal cannot be written, the change is refused: {failure.Message}");
-            Withdraw();
-            return false;
+            isFull = false;
+            return true;
         }
 
-        position += buffer.WrittenCount;
-        sequence++;
-        return true;
+        // A full disk: what was removed since the checkpoint gives room back, so that removing goes on.
+        if (!isBroken && !isFull)
+        {
+            isFull = true;
+            TryCompact();
+            return TryWrite(change);
+        }
+
+        return false;
     }
 
     /// <summary>Forces all changes to the disk: for an orderly stop.</summary>
@@ -195,13 +195,41 @@ internal sealed class StoreJournal : IStoreJournal, IDisposable
         }
     }
 
+    private bool TryWrite(IReadOnlyList<StoreMutation> change)
+    {
+        buffer.ResetWrittenCount();
+        JournalFormat.WriteRecord(buffer, sequence, change);
+        try
+        {
+            RandomAccess.Write(file!, buffer.WrittenSpan, position);
+        }
+        catch (Exception failure) when (IsRefusal(failure))
+        {
+            // Once for each time the disk fills up: the log may be on the same disk.
+            if (!isFull)
+            {
+                report($"The xenstore journal cannot be written, changes are refused: {failure.Message}");
+            }
+
+            Withdraw();
+            return false;
+        }
+
+        position += buffer.WrittenCount;
+        sequence++;
+        return true;
+    }
+
+    // EFBIG comes as an argument's exception, EACCES and EPERM as one of access.
+    private static bool IsRefusal(Exception failure) => failure is IOException or UnauthorizedAccessException or ArgumentException;
+
     private void TryCompact()
     {
         try
         {
             WriteCheckpoint();
         }
-        catch (IOException failure)
+        catch (Exception failure) when (IsRefusal(failure))
         {
             compactAt = position + LeastGrowth;
             report($"The xenstore journal could not be compacted, it goes on growing: {failure.Message}");
@@ -293,7 +321,7 @@ internal sealed class StoreJournal : IStoreJournal, IDisposable
         {
             RandomAccess.SetLength(file!, position);
         }
-        catch (IOException failure)
+        catch (Exception failure) when (IsRefusal(failure))
         {
             isBroken = true;
             report($"The xenstore journal is given up, all changes are refused: {failure.Message}");
