@@ -1,55 +1,45 @@
 using Iced.Intel;
 using Shinano.Cpu;
+using Shinano.Hypervisor.Traps;
 using Shinano.X86;
 
 namespace Shinano.Hypervisor.Mmu;
 
 /// <summary>
-/// Emulates the instructions with which a guest's kernel writes to its read-only mapped L1 tables: MOV, XCHG, CMPXCHG, XADD, AND, OR, XOR, ADD, SUB and the bit
-/// instructions, 8 bytes, aligned. Anything else is the guest's page fault. Source: Xen's ptwr_do_page_fault.
+/// Emulates the instructions with which a guest's kernel writes to its read-only mapped L1 tables: MOV, XCHG, CMPXCHG, XADD, the arithmetic and the bit
+/// instructions, of 1 to 8 bytes, naturally aligned. Anything else is the guest's page fault. Source: Xen's ptwr_do_page_fault.
 /// </summary>
 public sealed unsafe class PageTableWriteEmulator(MmuHypercalls mmu)
 {
     private const int MaximumLength = 15;
+    private const ulong WordMask = 7;
 
     /// <summary>For <see cref="Domain.PageFaultFilter"/>: true when the write was done and RIP moved on.</summary>
     public bool TryEmulate(PvVcpu vcpu, ulong linear, PageFaultErrors errors)
     {
         const PageFaultErrors Protection = PageFaultErrors.Present | PageFaultErrors.Write;
-        if (!vcpu.InKernel || (errors & Protection) != Protection || (linear & 7) != 0)
+        if (!vcpu.InKernel
+            || (errors & (Protection | PageFaultErrors.ReservedBit | PageFaultErrors.InstructionFetch)) != Protection
+            || !IsL1Table(vcpu, linear)
+            || !TryDecode(vcpu, out Instruction instruction))
         {
             return false;
         }
 
-        Span<byte> code = stackalloc byte[MaximumLength];
-        int length = MaximumLength;
-        while (length > 0 && !vcpu.Guest.TryRead(vcpu.State->Rip, code[..length]))
-        {
-            length--;
-        }
-
-        Decoder decoder = Decoder.Create(64, new ByteArrayCodeReader(code[..length].ToArray()));
-        decoder.IP = vcpu.State->Rip;
-        decoder.Decode(out Instruction instruction);
-        if (instruction.IsInvalid || instruction.Op0Kind != OpKind.Memory || Address(vcpu.State, instruction) != linear)
+        int size = instruction.MemorySize.GetSize();
+        ulong address = EmulatedOperand.AddressOf(vcpu.State, instruction);
+        if (!TryAddBitOffset(vcpu.State, instruction, size, ref address)
+            || size is not (1 or 2 or 4 or 8)
+            || (address & ((ulong)size - 1)) != 0
+            || ((address ^ linear) & ~0xFFFUL) != 0)
         {
             return false;
         }
 
         lock (mmu.MmuLock)
         {
-            if (!mmu.TryFindEntry(vcpu.CurrentRoot, linear, out ulong leafAddress)
-                || !mmu.Space.Memory.TryReadUInt64(leafAddress, out ulong leaf)
-                || (leaf & PageTableEntry.Present) == 0
-                || !mmu.Space.TryGet(PageTableEntry.Frame(leaf), out int index)
-                || mmu.Space[index].Type != FrameType.L1
-                || mmu.Space[index].TypeCount == 0)
-            {
-                return false;
-            }
-
-            ulong target = (leaf & PageTableEntry.AddressMask) | (linear & 0xFFF);
-            if (!Execute(vcpu.State, instruction, target))
+            // The look before decoding was a hint; this one counts.
+            if (!TryFindTarget(vcpu, address, out ulong target) || !Execute(vcpu.State, instruction, target, size))
             {
                 return false;
             }
@@ -57,124 +47,144 @@ public sealed unsafe class PageTableWriteEmulator(MmuHypercalls mmu)
 
         vcpu.State->Rip += (ulong)instruction.Length;
         vcpu.State->Rflags &= ~Rflags.Resume;
+        if ((vcpu.State->Rflags & Rflags.Trap) != 0)
+        {
+            vcpu.State->Dr[6] |= DebugRegisters.Dr6AlwaysOne | DebugSingleStep;
+            TrapDelivery.Inject(vcpu, ExceptionVector.Debug);
+        }
+
         return true;
     }
 
-    private bool Execute(CpuState* state, in Instruction instruction, ulong target)
+    /// <summary>DR6.BS (SDM 3B §17.2.3).</summary>
+    private const ulong DebugSingleStep = 1 << 14;
+
+    private static bool TryDecode(PvVcpu vcpu, out Instruction instruction)
     {
-        if (instruction.MemorySize.GetSize() != 8)
+        byte[] code = new byte[MaximumLength];
+        ulong rip = vcpu.State->Rip;
+        int length = MaximumLength;
+        if (!vcpu.Guest.TryRead(rip, code))
+        {
+            // The instruction may end before a page that is not there.
+            length = (int)(0x1000 - (rip & 0xFFF));
+            if (length >= MaximumLength || !vcpu.Guest.TryRead(rip, code.AsSpan(0, length)))
+            {
+                instruction = default;
+                return false;
+            }
+        }
+
+        Decoder decoder = Decoder.Create(64, new ByteArrayCodeReader(code, 0, length));
+        decoder.IP = rip;
+        decoder.Decode(out instruction);
+        return !instruction.IsInvalid && instruction.OpCount > 0 && instruction.Op0Kind == OpKind.Memory;
+    }
+
+    /// <summary>A bit instruction with a register operand reaches beyond its memory operand. Source: SDM 1 §3.7.6, bit strings.</summary>
+    private static bool TryAddBitOffset(CpuState* state, in Instruction instruction, int size, ref ulong address)
+    {
+        if (instruction.Mnemonic is not (Mnemonic.Bts or Mnemonic.Btr or Mnemonic.Btc) || instruction.Op1Kind != OpKind.Register)
+        {
+            return true;
+        }
+
+        ulong raw = EmulatedOperand.Read(state, instruction.Op1Register);
+        long offset = size switch
+        {
+            2 => (short)raw,
+            4 => (int)raw,
+            _ => (long)raw,
+        };
+        address += (ulong)((offset >> (size == 2 ? 4 : size == 4 ? 5 : 6)) * size);
+        return true;
+    }
+
+    private bool IsL1Table(PvVcpu vcpu, ulong address)
+    {
+        lock (mmu.MmuLock)
+        {
+            return TryFindTarget(vcpu, address, out _);
+        }
+    }
+
+    /// <summary>Machine address behind a read-only mapping of an L1 table.</summary>
+    private bool TryFindTarget(PvVcpu vcpu, ulong address, out ulong target)
+    {
+        target = 0;
+        if (!mmu.TryFindEntry(vcpu.CurrentRoot, address, out ulong leafAddress)
+            || !mmu.Space.Memory.TryReadUInt64(leafAddress, out ulong leaf)
+            || (leaf & (PageTableEntry.Present | PageTableEntry.Writable)) != PageTableEntry.Present
+            || !mmu.Space.TryGet(PageTableEntry.Frame(leaf), out int index)
+            || mmu.Space[index].Type != FrameType.L1
+            || mmu.Space[index].TypeCount == 0)
         {
             return false;
         }
 
+        target = (leaf & PageTableEntry.AddressMask) | (address & 0xFFF);
+        return true;
+    }
+
+    private bool Execute(CpuState* state, in Instruction instruction, ulong target, int size)
+    {
+        ulong word = target & ~WordMask;
+        int shift = (int)(target & WordMask) * 8;
+        ulong mask = EmulatedArithmetic.Mask(size);
+        ulong source = 0;
+        if (instruction.OpCount > 1 && !EmulatedOperand.TryGetSource(state, instruction, 1, out source))
+        {
+            return false;
+        }
+
+        Register accumulator = EmulatedOperand.Accumulator(size);
         while (true)
         {
-            mmu.Space.Memory.TryReadUInt64(target, out ulong old);
-            ulong operand = instruction.Op1Kind == OpKind.Register ? Get(state, instruction.Op1Register) : instruction.GetImmediate(1);
-            ulong bit = 1UL << (int)(operand & 63);
-            bool isBit = instruction.Mnemonic is Mnemonic.Bts or Mnemonic.Btr or Mnemonic.Btc;
-            if (isBit && instruction.Op1Kind == OpKind.Register && operand > 63)
+            if (!mmu.Space.Memory.TryReadUInt64(word, out ulong whole))
             {
                 return false;
             }
 
-            ulong? wanted = instruction.Mnemonic switch
+            ulong old = (whole >> shift) & mask;
+            ulong flags = state->Rflags;
+            ulong value;
+            if (instruction.Mnemonic == Mnemonic.Cmpxchg)
             {
-                Mnemonic.Mov or Mnemonic.Xchg => operand,
-                Mnemonic.Cmpxchg => old == state->Gpr[0] ? operand : old,
-                Mnemonic.And => old & operand,
-                Mnemonic.Or => old | operand,
-                Mnemonic.Xor => old ^ operand,
-                Mnemonic.Add or Mnemonic.Xadd => old + operand,
-                Mnemonic.Sub => old - operand,
-                Mnemonic.Bts => old | bit,
-                Mnemonic.Btr => old & ~bit,
-                Mnemonic.Btc => old ^ bit,
-                _ => null,
-            };
-            if (wanted is not { } value)
+                ulong expected = EmulatedOperand.Read(state, accumulator);
+                flags = EmulatedArithmetic.Compare(flags, expected, old, size);
+                if (expected != old)
+                {
+                    EmulatedOperand.Write(state, accumulator, old);
+                    state->Rflags = flags;
+                    return true;
+                }
+
+                value = source & mask;
+            }
+            else if (!EmulatedArithmetic.TryCompute(instruction.Mnemonic, size, old, source, ref flags, out value))
             {
                 return false;
             }
 
-            if (value != old || instruction.Mnemonic != Mnemonic.Cmpxchg)
+            ulong wanted = (whole & ~(mask << shift)) | (value << shift);
+            if (mmu.Types.CompareUpdate(word, 1, wanted, whole, out ulong seen) != 0)
             {
-                int error = mmu.Types.CompareUpdate(target, 1, value, old, out ulong seen);
-                if (error != 0)
-                {
-                    return false;
-                }
-
-                if (seen != old)
-                {
-                    // A CPU set an accessed or dirty bit meanwhile.
-                    continue;
-                }
+                return false;
             }
 
-            switch (instruction.Mnemonic)
+            if (seen != whole)
             {
-                case Mnemonic.Mov:
-                    break;
-                case Mnemonic.Xchg:
-                    Set(state, instruction.Op1Register, old);
-                    break;
-                case Mnemonic.Cmpxchg:
-                    SetFlags(state, state->Gpr[0] - old, state->Gpr[0], old, subtraction: true);
-                    if (old != state->Gpr[0])
-                    {
-                        state->Gpr[0] = old;
-                    }
-
-                    break;
-                case Mnemonic.Xadd:
-                    SetFlags(state, value, old, operand, subtraction: false);
-                    Set(state, instruction.Op1Register, old);
-                    break;
-                case Mnemonic.Add or Mnemonic.Sub:
-                    SetFlags(state, value, old, operand, instruction.Mnemonic == Mnemonic.Sub);
-                    break;
-                case Mnemonic.Bts or Mnemonic.Btr or Mnemonic.Btc:
-                    state->Rflags = (state->Rflags & ~Rflags.Carry) | ((old & bit) != 0 ? Rflags.Carry : 0);
-                    break;
-                default:
-                    SetFlags(state, value, 0, 0, subtraction: false);
-                    state->Rflags &= ~(Rflags.Carry | Rflags.Overflow | Rflags.Adjust);
-                    break;
+                // A CPU set an accessed or dirty bit meanwhile.
+                continue;
             }
 
+            if (instruction.Mnemonic is Mnemonic.Xchg or Mnemonic.Xadd)
+            {
+                EmulatedOperand.Write(state, instruction.Op1Register, old);
+            }
+
+            state->Rflags = flags;
             return true;
         }
     }
-
-    private static void SetFlags(CpuState* state, ulong result, ulong left, ulong right, bool subtraction)
-    {
-        ulong carry = subtraction ? (~left & right) | ((~left ^ right) & result) : (left & right) | ((left | right) & ~result);
-        ulong overflow = subtraction ? (left ^ right) & (left ^ result) : (left ^ result) & (right ^ result);
-        state->Rflags = (state->Rflags & ~Rflags.Arithmetic)
-            | (carry >> 63)
-            | ((overflow >> 63) << 11)
-            | ((left ^ right ^ result) & Rflags.Adjust)
-            | (result == 0 ? Rflags.Zero : 0)
-            | ((result >> 63) << 7)
-            | ((System.Numerics.BitOperations.PopCount((byte)result) & 1) == 0 ? Rflags.Parity : 0);
-    }
-
-    private static ulong Address(CpuState* state, Instruction instruction)
-    {
-        return instruction.GetVirtualAddress(0, 0, Value);
-
-        ulong Value(Register register, int element, int size) => register switch
-        {
-            Register.FS => state->Fs.Base,
-            Register.GS => state->Gs.Base,
-            Register.ES or Register.CS or Register.SS or Register.DS => 0,
-            _ when register.IsGPR32() => (uint)Get(state, register.GetFullRegister()),
-            _ => Get(state, register),
-        };
-    }
-
-    private static ulong Get(CpuState* state, Register register) => register.IsGPR64() ? state->Gpr[register.GetNumber()] : 0;
-
-    private static void Set(CpuState* state, Register register, ulong value) => state->Gpr[register.GetNumber()] = value;
 }
