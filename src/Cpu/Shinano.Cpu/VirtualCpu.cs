@@ -11,17 +11,27 @@ namespace Shinano.Cpu;
 /// </remarks>
 public abstract unsafe class VirtualCpu : IDisposable
 {
+    /// <summary>Alignment of <see cref="State"/> in bytes.</summary>
+    private const int StateAlignment = 64;
+
+    private readonly byte[] _block;
     private int _inGuest;
     private int _flushRequested;
-    private int _kicked;
 
-    protected VirtualCpu()
+    /// <param name="engineBytes">Bytes that the engine wants right after the state and its <see cref="Attention"/> word, cleared; see there.</param>
+    protected VirtualCpu(int engineBytes = 0)
     {
-        State = (CpuState*)NativeMemory.AlignedAlloc((nuint)sizeof(CpuState), 64);
+        // A pinned array instead of native memory: whoever may call Kick holds this object, so the word it writes cannot be freed memory.
+        _block = GC.AllocateArray<byte>(sizeof(CpuState) + sizeof(ulong) + engineBytes + StateAlignment, pinned: true);
+        nuint start = (nuint)Marshal.UnsafeAddrOfPinnedArrayElement(_block, 0);
+        State = (CpuState*)((start + StateAlignment - 1) & ~(nuint)(StateAlignment - 1));
         RegisterTable.Reset(State);
     }
 
-    /// <summary>The registers; valid until <see cref="Dispose"/>. Touch only from the vCPU's own thread while it is not in <see cref="Run"/>.</summary>
+    /// <summary>The bit of <see cref="Attention"/> that <see cref="Kick"/> sets.</summary>
+    protected const int KickedBit = 1;
+
+    /// <summary>The registers; valid as long as this object. Touch only from the vCPU's own thread while it is not in <see cref="Run"/>.</summary>
     public CpuState* State { get; }
 
     /// <summary>Set by the owner to get <see cref="CpuExitKind.InterruptWindow"/> once interrupts become deliverable.</summary>
@@ -30,8 +40,11 @@ public abstract unsafe class VirtualCpu : IDisposable
     /// <summary>Instructions executed since creation, for statistics; exact at an exit.</summary>
     public abstract ulong InstructionCount { get; }
 
-    /// <summary>Non-zero while somebody wants this vCPU out of guest code; engines poll it at block boundaries.</summary>
-    protected ref int KickedFlag => ref _kicked;
+    /// <summary>
+    /// The word after <see cref="State"/>, non-zero while somebody wants this vCPU's attention; engines poll it at block boundaries. <see cref="KickedBit"/>
+    /// belongs to the contract, the others to the engine; changed with interlocked operations only. The engine's own bytes follow 8 bytes after it.
+    /// </summary>
+    protected int* Attention => (int*)(State + 1);
 
     /// <summary>Runs guest code until the next exit. Does not allocate on the hot path; does not throw for anything a guest does.</summary>
     public void Run(out CpuExit exit)
@@ -47,12 +60,12 @@ public abstract unsafe class VirtualCpu : IDisposable
         Volatile.Write(ref _inGuest, 0);
         if (exit.Kind == CpuExitKind.Kicked)
         {
-            Volatile.Write(ref _kicked, 0);
+            Interlocked.And(ref *Attention, ~KickedBit);
         }
     }
 
     /// <summary>Makes the vCPU leave <see cref="Run"/> soon with <see cref="CpuExitKind.Kicked"/>; remembered when it is not running.</summary>
-    public void Kick() => Volatile.Write(ref _kicked, 1);
+    public void Kick() => Interlocked.Or(ref *Attention, KickedBit);
 
     /// <summary>Asks that all translations be dropped before the vCPU executes further guest code. Any thread.</summary>
     public void RequestFlush()
@@ -83,7 +96,7 @@ public abstract unsafe class VirtualCpu : IDisposable
     /// <summary>Drops the translation of the page that holds <paramref name="linear"/>, in both contexts.</summary>
     public abstract void FlushPage(ulong linear);
 
-    /// <summary>Runs until an exit and leaves <see cref="State"/> complete. Polls <see cref="KickedFlag"/> at least once per backward branch or block.</summary>
+    /// <summary>Runs until an exit and leaves <see cref="State"/> complete. Polls <see cref="Attention"/> at least once per backward branch or block.</summary>
     protected abstract void RunCore(ref CpuExit exit);
 
     /// <inheritdoc/>
@@ -96,6 +109,5 @@ public abstract unsafe class VirtualCpu : IDisposable
     /// <summary>Frees what the engine holds. Not while running.</summary>
     protected virtual void Dispose(bool disposing)
     {
-        NativeMemory.AlignedFree(State);
     }
 }

@@ -1,0 +1,168 @@
+using System.Runtime.CompilerServices;
+
+namespace Shinano.Cpu.Interpreter;
+
+/// <summary>Near jumps, calls and returns.</summary>
+internal static unsafe class BranchHandlers
+{
+    private const ulong Rsp = 4;
+
+    /// <summary>Conditional jump forward inside the page.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static Op* JumpIf<TCondition>(Core* c, Op* op)
+        where TCondition : struct, ICondition
+    {
+        if (!TCondition.Test(c))
+        {
+            return op + 1;
+        }
+
+        c->Count += op->Position + 1UL;
+        Op* target = op->Target;
+        return target is not null ? target : FlowHandlers.Chain(c, op);
+    }
+
+    /// <summary>Conditional jump backward inside the page: polls.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static Op* JumpBackIf<TCondition>(Core* c, Op* op)
+        where TCondition : struct, ICondition
+    {
+        if (!TCondition.Test(c))
+        {
+            return op + 1;
+        }
+
+        c->Count += op->Position + 1UL;
+        Op* target = op->Target;
+        return target is not null && Volatile.Read(ref c->Attention) == 0 ? target : FlowHandlers.Chain(c, op);
+    }
+
+    /// <summary>Conditional jump out of the page, or from a private slot.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static Op* JumpFarIf<TCondition>(Core* c, Op* op)
+        where TCondition : struct, ICondition
+    {
+        if (!TCondition.Test(c))
+        {
+            return op + 1;
+        }
+
+        c->Count += op->Position + 1UL;
+        return FlowHandlers.Lookup(c, c->PageLinear + (ulong)op->Imm);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static Op* Jump(Core* c, Op* op)
+    {
+        c->Count += op->Position + 1UL;
+        Op* target = op->Target;
+        return target is not null && Volatile.Read(ref c->Attention) == 0 ? target : FlowHandlers.Chain(c, op);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static Op* JumpFar(Core* c, Op* op)
+    {
+        c->Count += op->Position + 1UL;
+        return FlowHandlers.Lookup(c, c->PageLinear + (ulong)op->Imm);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static Op* Call(Core* c, Op* op)
+    {
+        ulong stack = c->Cpu.Gpr[Rsp] - 8;
+        if (!GuestAccess.Store<Size64>(c, op, stack, c->PageLinear + (ulong)op->NextOffset))
+        {
+            return &c->ExitOp;
+        }
+
+        c->Cpu.Gpr[Rsp] = stack;
+        c->Count += op->Position + 1UL;
+        Op* target = op->Target;
+        return target is not null && Volatile.Read(ref c->Attention) == 0 ? target : FlowHandlers.Chain(c, op);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static Op* CallFar(Core* c, Op* op)
+    {
+        ulong stack = c->Cpu.Gpr[Rsp] - 8;
+        if (!GuestAccess.Store<Size64>(c, op, stack, c->PageLinear + (ulong)op->NextOffset))
+        {
+            return &c->ExitOp;
+        }
+
+        c->Cpu.Gpr[Rsp] = stack;
+        c->Count += op->Position + 1UL;
+        return FlowHandlers.Lookup(c, c->PageLinear + (ulong)op->Imm);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static Op* Return(Core* c, Op* op)
+    {
+        ulong stack = c->Cpu.Gpr[Rsp];
+        if (!GuestAccess.Load<Size64>(c, op, stack, out ulong target))
+        {
+            return &c->ExitOp;
+        }
+
+        c->Cpu.Gpr[Rsp] = stack + 8 + (ulong)op->Imm;
+        c->Count += op->Position + 1UL;
+        return FlowHandlers.Lookup(c, target);
+    }
+
+    /// <summary>JMP r/m64.</summary>
+    public static Op* JumpIndirect(Core* c, Op* op)
+    {
+        if (!Operands.Read0<Size64>(c, op, out ulong target))
+        {
+            return &c->ExitOp;
+        }
+
+        c->Count += op->Position + 1UL;
+        return FlowHandlers.Lookup(c, target);
+    }
+
+    /// <summary>CALL r/m64.</summary>
+    public static Op* CallIndirect(Core* c, Op* op)
+    {
+        ulong stack = c->Cpu.Gpr[Rsp] - 8;
+        if (!Operands.Read0<Size64>(c, op, out ulong target)
+            || !GuestAccess.Store<Size64>(c, op, stack, c->PageLinear + (ulong)op->NextOffset))
+        {
+            return &c->ExitOp;
+        }
+
+        c->Cpu.Gpr[Rsp] = stack;
+        c->Count += op->Position + 1UL;
+        return FlowHandlers.Lookup(c, target);
+    }
+
+    /// <summary>JRCXZ and JECXZ (Size 8 or 4).</summary>
+    public static Op* JumpIfCountZero(Core* c, Op* op)
+    {
+        ulong count = op->Size == 8 ? c->Cpu.Gpr[1] : (uint)c->Cpu.Gpr[1];
+        if (count != 0)
+        {
+            return op + 1;
+        }
+
+        return JumpFar(c, op);
+    }
+
+    /// <summary>LOOP (R0 0), LOOPE (1), LOOPNE (2); the count register's size is the address size.</summary>
+    public static Op* Loop(Core* c, Op* op)
+    {
+        ulong count;
+        if (op->Size == 8)
+        {
+            count = --c->Cpu.Gpr[1];
+        }
+        else
+        {
+            count = (uint)(c->Cpu.Gpr[1] - 1);
+            c->Cpu.Gpr[1] = count;
+        }
+
+        bool taken = count != 0 && (op->R0 == 0 || (op->R0 == 1) == WhenEqual.Test(c));
+        return taken ? JumpFar(c, op) : op + 1;
+    }
+}

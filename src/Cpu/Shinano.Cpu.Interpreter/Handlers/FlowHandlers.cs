@@ -1,0 +1,210 @@
+using System.Runtime.CompilerServices;
+using Shinano.Memory;
+using Shinano.X86;
+
+namespace Shinano.Cpu.Interpreter;
+
+/// <summary>Ways from block to block, out of the run loop, and into faults.</summary>
+internal static unsafe class FlowHandlers
+{
+    private const ulong PageMask = ~(ulong)(GuestMemory.PageSize - 1);
+
+    /// <summary>Handler of <see cref="Core.ExitOp"/>.</summary>
+    public static Op* Exit(Core* c, Op* op) => op;
+
+    /// <summary>In the place of every op of a dropped block: looks the instruction up anew.</summary>
+    public static Op* Stale(Core* c, Op* op)
+    {
+        c->Count += op->Position;
+        return Lookup(c, c->PageLinear + op->Offset);
+    }
+
+    /// <summary>The last instruction of a page reaches into the next one.</summary>
+    public static Op* CrossPage(Core* c, Op* op)
+    {
+        c->Count += op->Position;
+        return InterpreterCpu.Of(c).Slots.Fetch(c, c->PageLinear + op->Offset);
+    }
+
+    /// <summary>End mark of a block that ran up to the end of its page, or of a private slot.</summary>
+    public static Op* NextPage(Core* c, Op* op)
+    {
+        c->Count += op->Position;
+        return Lookup(c, c->PageLinear + (ulong)op->Imm);
+    }
+
+    /// <summary>End mark of a block that became too long.</summary>
+    public static Op* NextBlock(Core* c, Op* op)
+    {
+        c->Count += op->Position;
+        Op* target = op->Target;
+        return target is not null ? target : Chain(c, op);
+    }
+
+    /// <summary>Continues at a linear address: the one place where running code changes its page.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static Op* Lookup(Core* c, ulong linear)
+    {
+        if (Volatile.Read(ref c->Attention) != 0)
+        {
+            return Leave(c, linear);
+        }
+
+        FetchEntry* entry = (FetchEntry*)c->Fetch + ((linear >> 12) & (Core.FetchEntries - 1));
+        if (entry->Tag == ((linear & PageMask) | c->Asid))
+        {
+            Op* op = CodePage.Find(entry->Page, linear);
+            if (op is not null)
+            {
+                c->PageLinear = linear & PageMask;
+                return op;
+            }
+        }
+
+        return LookupSlow(c, linear);
+    }
+
+    /// <summary>Leaves the run loop between two instructions; the outer loop decides what is next.</summary>
+    public static Op* Leave(Core* c, ulong linear)
+    {
+        c->Cpu.Rip = linear;
+        return &c->ExitOp;
+    }
+
+    /// <summary>Leaves after an instruction that changed something the outer loop looks at.</summary>
+    public static Op* LeaveAfter(Core* c, Op* op)
+    {
+        c->Count += op->Position + 1UL;
+        return Leave(c, c->PageLinear + (ulong)op->NextOffset);
+    }
+
+    /// <summary>Prepares an exit with RIP at the instruction.</summary>
+    public static Op* ExitAt(Core* c, Op* op, CpuExitKind kind)
+    {
+        c->Count += op->Position;
+        c->Cpu.Rip = c->PageLinear + op->Offset;
+        c->Exit = new CpuExit { Kind = kind, InstructionLength = op->Length };
+        c->HasExit = 1;
+        return &c->ExitOp;
+    }
+
+    /// <summary>Prepares an exit with RIP after the instruction.</summary>
+    public static Op* ExitAfter(Core* c, Op* op, CpuExitKind kind)
+    {
+        c->Count += op->Position + 1UL;
+        c->Cpu.Rip = c->PageLinear + (ulong)op->NextOffset;
+        c->Exit = new CpuExit { Kind = kind };
+        c->HasExit = 1;
+        return &c->ExitOp;
+    }
+
+    /// <summary>A fault of the instruction.</summary>
+    public static Op* Fault(Core* c, Op* op, ExceptionVector vector, uint errorCode)
+    {
+        Op* exit = ExitAt(c, op, CpuExitKind.Exception);
+        c->Exit.Vector = vector;
+        c->Exit.ErrorCode = errorCode;
+        return exit;
+    }
+
+    /// <summary>A page fault of one of the instruction's data accesses.</summary>
+    public static Op* PageFault(Core* c, Op* op, ulong address, PageFaultErrors error)
+    {
+        Op* exit = Fault(c, op, ExceptionVector.PageFault, (uint)error);
+        c->Exit.Address = address;
+        return exit;
+    }
+
+    /// <summary>A trap: RIP after the instruction.</summary>
+    public static Op* Trap(Core* c, Op* op, ExceptionVector vector)
+    {
+        Op* exit = ExitAfter(c, op, CpuExitKind.Exception);
+        c->Exit.Vector = vector;
+        return exit;
+    }
+
+    /// <summary>Looks up and remembers the target of a direct jump inside the page.</summary>
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    public static Op* Chain(Core* c, Op* op)
+    {
+        ulong page = c->PageLinear;
+        Op* target = Lookup(c, page + (ulong)op->Imm);
+
+        // Only a block of the same frame may be remembered: both die together. The page's code may have moved to another frame
+        // (a remapping under a stale fetch entry), hence the check that the target is what the op's own page now answers.
+        if (target != &c->ExitOp && ((ulong)op->Imm & PageMask) == 0 && IsSamePage(c, op, target))
+        {
+            Volatile.Write(ref *(nint*)&op->Target, (nint)target);
+        }
+
+        return target;
+    }
+
+    /// <summary>Translates for fetching; on failure gives the exit.</summary>
+    public static bool TranslateFetch(Core* c, ulong linear, out PageWalker.Translation found, out CpuExit fault)
+    {
+        fault = default;
+        found = default;
+        if (!SlowAccess.IsCanonical(linear))
+        {
+            fault = new CpuExit { Kind = CpuExitKind.Exception, Vector = ExceptionVector.GeneralProtection };
+            return false;
+        }
+
+        InterpreterCpu cpu = InterpreterCpu.Of(c);
+        c->TlbMisses++;
+        if (!PageWalker.TryTranslate(
+                cpu.Engine.Memory, cpu.WalkContext(), linear, PageFaultErrors.InstructionFetch, out found, out PageFaultErrors error)
+            || !cpu.Engine.Memory.IsRam(found.Physical >> GuestMemory.PageShift))
+        {
+            fault = new CpuExit
+            {
+                Kind = CpuExitKind.Exception, Vector = ExceptionVector.PageFault, ErrorCode = (uint)error, Address = linear,
+            };
+            return false;
+        }
+
+        return true;
+    }
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static Op* LookupSlow(Core* c, ulong linear)
+    {
+        InterpreterCpu cpu = InterpreterCpu.Of(c);
+        FetchEntry* entry = (FetchEntry*)c->Fetch + ((linear >> 12) & (Core.FetchEntries - 1));
+        ulong tag = (linear & PageMask) | c->Asid;
+        if (entry->Tag != tag)
+        {
+            if (!TranslateFetch(c, linear, out PageWalker.Translation found, out CpuExit fault))
+            {
+                c->Cpu.Rip = linear;
+                c->Exit = fault;
+                c->HasExit = 1;
+                return &c->ExitOp;
+            }
+
+            if (found.PageShift != GuestMemory.PageShift)
+            {
+                c->LargePageSeen = 1;
+            }
+
+            entry->Page = cpu.Engine.Code.PageOf(found.Physical >> GuestMemory.PageShift, CodeMode.Long64);
+            entry->Tag = tag;
+        }
+
+        c->PageLinear = linear & PageMask;
+        Op* op = CodePage.Find(entry->Page, linear);
+        return op is not null ? op : cpu.Engine.Code.Decode(cpu, entry->Page, (int)(linear & ~PageMask));
+    }
+
+    /// <summary>Whether an op, found at a linear address of the current page, belongs to the frame of the jump that led there.</summary>
+    private static bool IsSamePage(Core* c, Op* op, Op* target)
+    {
+        // A block's ops lie together and its first op is the page's entry for that offset: when the jump's own block is what the
+        // current mapping gives for its offset, jump and target come from one frame.
+        FetchEntry* entry = (FetchEntry*)c->Fetch + ((c->PageLinear >> 12) & (Core.FetchEntries - 1));
+        Op* head = op - op->Position;
+        return entry->Tag == (c->PageLinear | c->Asid) && CodePage.Find(entry->Page, head->Offset) == head
+            && CodePage.Find(entry->Page, target->Offset) == target;
+    }
+}

@@ -1,0 +1,66 @@
+using Shinano.Memory;
+
+namespace Shinano.Cpu.Interpreter;
+
+/// <summary>The reference engine: executes guest code from a cache of decoded instructions. See docs/design/interpreter.md.</summary>
+public sealed class InterpreterEngine : ICpuEngine
+{
+    /// <summary>Bytes of decoded code that a domain may hold.</summary>
+    private const long CodeCapacity = 128L << 20;
+
+    private readonly Lock _splitLock = new();
+
+    /// <param name="memory">The domain's memory; the engine becomes its <see cref="GuestMemory.CodeWatcher"/>.</param>
+    /// <param name="settings">What the domain's CPU is to be. Features outside of <see cref="Supported"/> are not executed.</param>
+    /// <exception cref="NotSupportedException">The kind of guest is not implemented.</exception>
+    public InterpreterEngine(GuestMemory memory, CpuEngineSettings settings)
+    {
+        if (settings.Kind != GuestKind.Paravirtual)
+        {
+            throw new NotSupportedException("the interpreter runs paravirtual guests only");
+        }
+
+        Memory = memory;
+        Settings = settings with { Features = settings.Features & Supported };
+        Selector = new OpSelector(Settings.Features);
+        Code = new CodeCache(memory, Selector, CodeCapacity);
+        memory.CodeWatcher = Code;
+    }
+
+    /// <inheritdoc/>
+    public static CpuFeatures Supported => InstructionFeatures.Supported;
+
+    /// <inheritdoc/>
+    public string Name => "interpreter";
+
+    /// <inheritdoc/>
+    public GuestMemory Memory { get; }
+
+    /// <summary>What the domain's CPU is; features are what is left of the wish.</summary>
+    public CpuEngineSettings Settings { get; }
+
+    internal CodeCache Code { get; }
+
+    internal OpSelector Selector { get; }
+
+    /// <summary>What the engine did since its creation.</summary>
+    public InterpreterCounters Counters => new(Code.BlocksDecoded, Code.OpsDecoded, Code.BlocksInvalidated, Code.Flushes);
+
+    /// <inheritdoc/>
+    public VirtualCpu CreateVirtualCpu() => new InterpreterCpu(this);
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        if (Memory.CodeWatcher == Code)
+        {
+            Memory.CodeWatcher = null;
+        }
+
+        Code.Dispose();
+    }
+
+    internal void EnterSplitLock() => _splitLock.Enter();
+
+    internal void LeaveSplitLock() => _splitLock.Exit();
+}

@@ -1,0 +1,91 @@
+using System.Runtime.CompilerServices;
+
+namespace Shinano.Cpu.Interpreter;
+
+/// <summary>Data accesses of handlers: the look-aside hit inline, everything else in <see cref="SlowAccess"/>.</summary>
+/// <remarks>
+/// The tag compare covers page crossing as well: it compares the page of the operand's last byte with the entry found by its first.
+/// SAFETY: an entry maps a whole page of guest memory (<see cref="SlowAccess"/> alone makes entries), and a hit means that the operand lies in it.
+/// </remarks>
+internal static unsafe class GuestAccess
+{
+    private const ulong PageMask = ~0xFFFUL;
+
+    /// <summary>Loads an operand, zero-extended.</summary>
+    /// <returns>False when it faulted; the exit is prepared.</returns>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static bool Load<TSize>(Core* c, Op* op, ulong address, out ulong value)
+        where TSize : struct, IOperandSize
+    {
+        TlbEntry* entry = (TlbEntry*)c->ReadTlb + ((address >> 12) & (Core.TlbEntries - 1));
+        if (entry->Tag == (((address + (ulong)(TSize.Bytes - 1)) & PageMask) | c->Asid))
+        {
+            value = TSize.Load((byte*)(address + entry->Addend));
+            return true;
+        }
+
+        bool done = SlowAccess.Load(c, op, address, TSize.Bytes);
+        value = c->SlowValue;
+        return done;
+    }
+
+    /// <summary>Stores an operand.</summary>
+    /// <returns>False when it faulted; the exit is prepared and nothing was written.</returns>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static bool Store<TSize>(Core* c, Op* op, ulong address, ulong value)
+        where TSize : struct, IOperandSize
+    {
+        TlbEntry* entry = (TlbEntry*)c->WriteTlb + ((address >> 12) & (Core.TlbEntries - 1));
+        if (entry->Tag == (((address + (ulong)(TSize.Bytes - 1)) & PageMask) | c->Asid))
+        {
+            TSize.Store((byte*)(address + entry->Addend), value);
+            return true;
+        }
+
+        return SlowAccess.Store(c, op, address, TSize.Bytes, value);
+    }
+
+    /// <summary>
+    /// A pointer through which an operand may be read and written, or null when it faulted. It may be a staging area: call
+    /// <see cref="EndUpdate"/> after the write.
+    /// </summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static byte* BeginUpdate<TSize>(Core* c, Op* op, ulong address)
+        where TSize : struct, IOperandSize => BeginUpdate(c, op, address, TSize.Bytes);
+
+    /// <inheritdoc cref="BeginUpdate{TSize}"/>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static byte* BeginUpdate(Core* c, Op* op, ulong address, int size)
+    {
+        TlbEntry* entry = (TlbEntry*)c->WriteTlb + ((address >> 12) & (Core.TlbEntries - 1));
+        if (entry->Tag == (((address + (ulong)(size - 1)) & PageMask) | c->Asid))
+        {
+            return (byte*)(address + entry->Addend);
+        }
+
+        return SlowAccess.BeginUpdate(c, op, address, size);
+    }
+
+    /// <summary>Completes what <see cref="BeginUpdate{TSize}"/> began; to be called also when nothing was written.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void EndUpdate(Core* c)
+    {
+        if (c->Pending != WritePending.None)
+        {
+            SlowAccess.FinishWrite(c);
+        }
+    }
+
+    /// <summary>A pointer to an operand for reading, or null when it faulted; a copy in the staging area when it crosses a page.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static byte* ReadPointer(Core* c, Op* op, ulong address, int size)
+    {
+        TlbEntry* entry = (TlbEntry*)c->ReadTlb + ((address >> 12) & (Core.TlbEntries - 1));
+        if (entry->Tag == (((address + (ulong)(size - 1)) & PageMask) | c->Asid))
+        {
+            return (byte*)(address + entry->Addend);
+        }
+
+        return SlowAccess.ReadPointer(c, op, address, size);
+    }
+}

@@ -1,0 +1,140 @@
+using Iced.Intel;
+using static Iced.Intel.AssemblerRegisters;
+
+namespace Shinano.Cpu.Interpreter.Tests;
+
+public sealed unsafe class SmpTests
+{
+    private const ulong Code = GuestProgram.Code;
+    private const ulong Data = GuestProgram.Data;
+
+    [Fact]
+    public void LockedCountersLoseNothing()
+    {
+        using GuestProgram guest = new(cpus: 4);
+        const int Rounds = 20_000;
+        guest.Assemble(Code, a =>
+        {
+            Label loop = a.CreateLabel();
+            Label again = a.CreateLabel();
+            a.Label(ref loop);
+            a.@lock.inc(__dword_ptr[rsi]);
+            a.mov(eax, 1);
+            a.@lock.xadd(__qword_ptr[rsi + 8], rax);
+            a.@lock.add(__word_ptr[rsi + 16], 1);
+            a.@lock.adc(__qword_ptr[rsi + 24], 1);
+            a.mov(rax, __qword_ptr[rsi + 32]);
+            a.Label(ref again);
+            a.lea(rbx, __[rax + 1]);
+            a.@lock.cmpxchg(__qword_ptr[rsi + 32], rbx);
+            a.jne(again);
+            a.@lock.inc(__qword_ptr[rsi + 0xFFC]);
+            a.dec(ecx);
+            a.jne(loop);
+        });
+        foreach (VirtualCpu cpu in guest.Cpus)
+        {
+            cpu.State->Gpr[1] = Rounds;
+            cpu.State->Gpr[6] = Data;
+        }
+
+        RunAll(guest, kicks: true);
+        ulong total = (ulong)(Rounds * guest.Cpus.Count);
+        Assert.Equal(total, guest.ReadUInt64(Data) & uint.MaxValue);
+        Assert.Equal(total, guest.ReadUInt64(Data + 8));
+        Assert.Equal(total & 0xFFFF, guest.ReadUInt64(Data + 16) & 0xFFFF);
+        Assert.Equal(total, guest.ReadUInt64(Data + 32));
+        Assert.Equal(total, guest.ReadUInt64(Data + 0xFFC));
+    }
+
+    [Fact]
+    public void CodeWrittenByOneCpuIsExecutedByAnother()
+    {
+        using GuestProgram guest = new(cpus: 2);
+        const uint Rounds = 3000;
+        ulong function = Code + 0x2000;
+
+        // Writer: patches the immediate, publishes the number, waits for the answer. Reader: waits, calls, answers with what it got.
+        guest.Assemble(function, a =>
+        {
+            a.mov(eax, 0);
+            a.ret();
+        });
+        guest.Assemble(Code, a =>
+        {
+            Label loop = a.CreateLabel();
+            Label wait = a.CreateLabel();
+            a.Label(ref loop);
+            a.inc(ebx);
+            a.mov(__dword_ptr[function + 1], ebx);
+            a.mov(__dword_ptr[rsi], ebx);
+            a.Label(ref wait);
+            a.pause();
+            a.cmp(__dword_ptr[rsi + 64], ebx);
+            a.jne(wait);
+            a.cmp(ebx, (int)Rounds);
+            a.jne(loop);
+        });
+        guest.Assemble(Code + 0x1000, a =>
+        {
+            Label loop = a.CreateLabel();
+            Label wait = a.CreateLabel();
+            Label bad = a.CreateLabel();
+            a.Label(ref loop);
+            a.inc(ebx);
+            a.Label(ref wait);
+            a.pause();
+            a.cmp(__dword_ptr[rsi], ebx);
+            a.jne(wait);
+            a.call(function);
+            a.cmp(eax, ebx);
+            a.jne(bad);
+            a.mov(__dword_ptr[rsi + 64], eax);
+            a.cmp(ebx, (int)Rounds);
+            a.jne(loop);
+            a.syscall();
+            a.Label(ref bad);
+            a.ud2();
+        });
+        for (int i = 0; i < 2; i++)
+        {
+            guest.Cpus[i].State->Gpr[6] = Data;
+            guest.Cpus[i].State->Gpr[3] = 0;
+            guest.Cpus[i].State->Rip = Code + ((ulong)i * 0x1000);
+        }
+
+        RunAll(guest, kicks: false);
+        Assert.Equal(Rounds, guest.ReadUInt64(Data) & uint.MaxValue);
+    }
+
+    private static void RunAll(GuestProgram guest, bool kicks)
+    {
+        CpuExit[] exits = new CpuExit[guest.Cpus.Count];
+        Thread[] threads = [.. guest.Cpus.Select((cpu, i) => new Thread(() =>
+        {
+            do
+            {
+                cpu.Run(out exits[i]);
+            }
+            while (exits[i].Kind == CpuExitKind.Kicked);
+        }))];
+        foreach (Thread thread in threads)
+        {
+            thread.Start();
+        }
+
+        foreach (Thread thread in threads)
+        {
+            while (!thread.Join(1))
+            {
+                if (kicks)
+                {
+                    guest.Cpus[0].Kick();
+                    guest.Cpus[1].RequestFlush();
+                }
+            }
+        }
+
+        Assert.All(exits, e => Assert.Equal(CpuExitKind.Syscall, e.Kind));
+    }
+}
