@@ -49,13 +49,22 @@ public sealed class XenStoreClient : IAsyncDisposable
         catch (SocketException failure)
         {
             socket.Dispose();
-            throw new IOException($"Cannot connect to xenstore at '{socketPath}': {failure.Message}", failure);
+            throw new IOException($"Cannot connect to xenstore at '{socketPath}': {Explain(socketPath, failure)}", failure);
         }
         catch
         {
             socket.Dispose();
             throw;
         }
+    }
+
+    /// <summary>Why a connection to a unix socket failed, for people: .NET calls a missing socket an address that cannot be assigned.</summary>
+    public static string Explain(string socketPath, SocketException failure)
+    {
+        ArgumentNullException.ThrowIfNull(failure);
+        return failure.SocketErrorCode == SocketError.ConnectionRefused ? "nobody listens there. Is xend running?"
+            : !File.Exists(socketPath) ? "there is no such socket. Is xend running?"
+            : failure.Message;
     }
 
     /// <summary>Sends a request and waits for its answer.</summary>

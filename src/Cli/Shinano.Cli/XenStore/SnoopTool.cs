@@ -1,5 +1,6 @@
 using System.Net.Sockets;
 using Shinano.Linux;
+using Shinano.XenStore.Client;
 
 namespace Shinano.Cli.XenStore;
 
@@ -26,7 +27,7 @@ internal static class SnoopTool
         }
         catch (SocketException failure)
         {
-            throw new ToolFailureException($"Cannot connect to xenstore's snoop socket '{path}': {failure.Message}");
+            throw new ToolFailureException($"Cannot connect to xenstore's snoop socket '{path}': {XenStoreClient.Explain(path, failure)}");
         }
 
         output.Write(Header);
