@@ -1,3 +1,4 @@
+using Iced.Intel;
 using Shinano.X86;
 using static Iced.Intel.AssemblerRegisters;
 
@@ -45,6 +46,30 @@ public sealed class ArithmeticTests
         Assert.Equal(1UL, guest.Rax);
         Assert.Equal(0xFFFF_FFFF_FFFF_0001, guest.Rbx);
         Assert.Equal(0xFFFF_FFFF_FFFF_01FF, guest.Rcx);
+    }
+
+    [Fact]
+    public void EveryByteRegisterIsItsOwn()
+    {
+        using GuestProgram guest = new();
+        AssemblerRegister8[] low = [al, cl, dl, bl, sil, dil, r8b, r9b, r10b, r11b, r12b, r13b, r14b, r15b];
+        GuestProgram.AssertSyscall(guest.Run(a =>
+        {
+            for (int i = 0; i < low.Length; i++)
+            {
+                a.mov(low[i], (sbyte)(i + 1));
+            }
+
+            a.mov(ah, 0x21);
+            a.mov(ch, 0x22);
+            a.mov(dh, 0x23);
+            a.mov(bh, 0x24);
+        }));
+        ulong[] expected = [0x2101, 0x2202, 0x2303, 0x2404, GuestProgram.StackTop, 0, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14];
+        for (int i = 0; i < 16; i++)
+        {
+            Assert.Equal(expected[i], guest.GprAt(i));
+        }
     }
 
     [Fact]

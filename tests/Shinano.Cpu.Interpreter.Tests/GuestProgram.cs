@@ -165,6 +165,9 @@ public sealed unsafe class GuestProgram : IDisposable
 
     public ref ulong Gpr(AssemblerRegister64 register) => ref State->Gpr[register.Value - Register.RAX];
 
+    /// <summary>A general register by its number in encodings.</summary>
+    public ulong GprAt(int number) => State->Gpr[number];
+
     public ref ulong Rax => ref Gpr(rax);
 
     public ref ulong Rbx => ref Gpr(rbx);

@@ -9,6 +9,9 @@ internal static class OperandReader
     public static byte Offset(Register register) => register switch
     {
         Register.AH or Register.CH or Register.DH or Register.BH => (byte)(((register - Register.AH) * 8) + 1),
+
+        // Iced numbers byte registers in the order of its enumeration, where AH to BH come before SPL.
+        >= Register.SPL and <= Register.R15L => (byte)((register - Register.SPL + 4) * 8),
         _ => (byte)(register.GetNumber() * 8),
     };
 
