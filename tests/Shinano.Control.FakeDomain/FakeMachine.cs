@@ -50,8 +50,13 @@ internal sealed class FakeMachine(DomainSpec spec, FakeBehaviour behaviour, Fake
         ProcessId = Environment.ProcessId,
     });
 
-    public Task<DomainBuildResult> BuildAsync(CancellationToken cancellationToken)
+    public async Task<DomainBuildResult> BuildAsync(CancellationToken cancellationToken)
     {
+        if (behaviour.Has("slow-build"))
+        {
+            await Task.Delay(Timeout.Infinite, cancellationToken);
+        }
+
         if (behaviour.Has("die-in-build"))
         {
             Environment.Exit(9);
@@ -76,7 +81,7 @@ internal sealed class FakeMachine(DomainSpec spec, FakeBehaviour behaviour, Fake
             TotalPages = spec.MemoryBytes / 4096,
             KernelDescription = "a test double",
         };
-        return Task.FromResult(_build);
+        return _build;
     }
 
     public Task<DomainStatus> GetStatusAsync(CancellationToken cancellationToken) => Task.FromResult(new DomainStatus

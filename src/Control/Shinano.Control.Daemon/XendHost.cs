@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Net.Sockets;
 using Shinano.Control.Daemon.Domains;
 using Shinano.Control.Daemon.Http;
 using Shinano.Linux;
@@ -45,17 +46,7 @@ internal sealed class XendHost : IAsyncDisposable
             await app.Services.GetRequiredService<DomainAdoption>().RunAsync(cancellationToken);
 
             // Served only now: the first answer already knows every domain.
-            if (!activated)
-            {
-                File.Delete(ShinanoPaths.PrepareSocketPath(paths.XendSocket));
-            }
-
             await app.StartAsync(cancellationToken);
-            if (!activated)
-            {
-                File.SetUnixFileMode(paths.XendSocket, UnixFileMode.UserRead | UnixFileMode.UserWrite);
-            }
-
             return new XendHost(heldLock, store, app, activated ? null : paths.XendSocket);
         }
         catch
@@ -93,7 +84,7 @@ internal sealed class XendHost : IAsyncDisposable
             }
             else
             {
-                options.ListenUnixSocket(paths.XendSocket, listen => listen.Use(next => context => PeerCheck.InvokeAsync(context, next)));
+                options.ListenHandle(BindPrivately(paths.XendSocket), listen => listen.Use(next => context => PeerCheck.InvokeAsync(context, next)));
             }
         });
         builder.Services.AddRoutingCore();
@@ -120,6 +111,18 @@ internal sealed class XendHost : IAsyncDisposable
         app.UseRouting();
         XendApi.Map(app);
         return app;
+    }
+
+    /// <summary>Binds the socket and gives it its mode before anybody can connect; the descriptor is Kestrel's from then on.</summary>
+    private static ulong BindPrivately(string path)
+    {
+        File.Delete(ShinanoPaths.PrepareSocketPath(path));
+        Socket socket = new(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+        socket.Bind(new UnixDomainSocketEndPoint(path));
+        File.SetUnixFileMode(path, UnixFileMode.UserRead | UnixFileMode.UserWrite);
+        nint descriptor = socket.Handle;
+        socket.SafeHandle.SetHandleAsInvalid();
+        return (ulong)descriptor;
     }
 
     /// <summary>sd_listen_fds(3): LISTEN_PID names us.</summary>

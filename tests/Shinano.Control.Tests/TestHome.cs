@@ -1,0 +1,167 @@
+using System.Diagnostics;
+using Shinano.Control.Api;
+using Shinano.Control.Api.Xend;
+using Shinano.Control.Daemon;
+using Shinano.Linux;
+
+namespace Shinano.Control.Tests;
+
+/// <summary>A SHINANO_HOME of its own with a xend in it (in this process, or in one that can be killed), and the double as the domain process.</summary>
+internal sealed class TestHome : IAsyncDisposable
+{
+    private XendHost? _inProcess;
+    private Process? _process;
+
+    static TestHome() => Environment.SetEnvironmentVariable(ProgramLocator.MachineVariable, Built("tests", "Shinano.Control.FakeDomain"));
+
+    private TestHome(string directory)
+    {
+        Directory = directory;
+        Paths = ShinanoPaths.Under(directory);
+        Client = new XendClient(Paths.XendSocket);
+        Kernel = Path.Combine(directory, "kernel");
+    }
+
+    public string Directory { get; }
+
+    public ShinanoPaths Paths { get; }
+
+    public XendClient Client { get; private set; }
+
+    /// <summary>A file that exists; the double does not look into it.</summary>
+    public string Kernel { get; }
+
+    public XendHost Host => _inProcess!;
+
+    public int XendProcessId => _process!.Id;
+
+    private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
+
+    public static async Task<TestHome> StartAsync()
+    {
+        TestHome home = Create();
+        home._inProcess = await XendHost.StartAsync(home.Paths, Cancellation);
+        Assert.NotNull(home._inProcess);
+        return home;
+    }
+
+    /// <summary>With xend as a process of its own.</summary>
+    public static async Task<TestHome> StartProcessAsync()
+    {
+        TestHome home = Create();
+        await home.StartXendAsync();
+        return home;
+    }
+
+    public async Task StartXendAsync()
+    {
+        _process = StartXendProcess();
+        while (true)
+        {
+            Assert.False(_process.HasExited, "xend ended");
+            try
+            {
+                await Client.GetHostAsync(Cancellation);
+                return;
+            }
+            catch (XendFailureException)
+            {
+                await Task.Delay(20, Cancellation);
+            }
+        }
+    }
+
+    public Process StartXendProcess()
+    {
+        ProcessStartInfo start = new(ProgramLocator.DotnetHost, [Built("src/Control", "Shinano.Control.Daemon")]) { RedirectStandardError = true };
+        start.Environment["SHINANO_HOME"] = Directory;
+        return Process.Start(start)!;
+    }
+
+    /// <summary>kill -9.</summary>
+    public async Task KillXendAsync()
+    {
+        _process!.Kill();
+        await _process.WaitForExitAsync(Cancellation);
+        _process.Dispose();
+        _process = null;
+
+        // Connections of the pool lead to the dead one.
+        Client.Dispose();
+        Client = new XendClient(Paths.XendSocket);
+    }
+
+    public Task<CreatedDomain?> CreateAsync(string name, string settings = "", bool paused = false) =>
+        Client.CreateAsync(Request(name, settings, paused), null, Cancellation);
+
+    public ConfigurationRequest Request(string name, string settings = "", bool paused = false) => new()
+    {
+        FileName = "test.cfg",
+        Text = $"name = \"{name}\"\nkernel = \"{Kernel}\"\nmemory = 64\n{settings}\n",
+        WorkingDirectory = Directory,
+        Paused = paused,
+    };
+
+    /// <summary>Process id of a domain.</summary>
+    public async Task<int> ProcessOfAsync(string domain) => (await Client.DescribeAsync(domain, Cancellation)).ProcessId!.Value;
+
+    /// <summary>Nothing of any domain is left: no run directory, no node, no entry.</summary>
+    public async Task AssertNothingLeftAsync(XenStore.Server.LocalStore? store = null)
+    {
+        Assert.Empty(System.IO.Directory.EnumerateFileSystemEntries(Paths.DomainsRunDirectory));
+        Assert.Equal(["Domain-0"], (await Client.ListAsync(Cancellation)).Select(domain => domain.Name));
+        if (store is not null)
+        {
+            Assert.Equal(["0"], store.Nodes.TryList("/local/domain")!);
+            Assert.Equal([Guid.Empty.ToString("D")], store.Nodes.TryList("/vm")!);
+        }
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        try
+        {
+            foreach (DomainSummary domain in (await Client.ListAsync(CancellationToken.None)).Where(domain => domain.Id is > 0))
+            {
+                await Client.DestroyAsync($"{domain.Id}", CancellationToken.None);
+            }
+        }
+        catch (XendFailureException)
+        {
+            // The test ended it.
+        }
+
+        Client.Dispose();
+        if (_inProcess is not null)
+        {
+            await _inProcess.DisposeAsync();
+        }
+
+        if (_process is not null)
+        {
+            _process.Kill();
+            await _process.WaitForExitAsync();
+            _process.Dispose();
+        }
+
+        System.IO.Directory.Delete(Directory, recursive: true);
+    }
+
+    private static TestHome Create()
+    {
+        // Short: unix socket paths have 107 bytes.
+        TestHome home = new(System.IO.Directory.CreateTempSubdirectory("sc-").FullName);
+        File.WriteAllText(home.Kernel, "not looked at");
+        return home;
+    }
+
+    /// <summary>bin/CONFIGURATION/FRAMEWORK of a sibling project of this one.</summary>
+    private static string Built(string folder, string project)
+    {
+        string own = Path.TrimEndingDirectorySeparator(AppContext.BaseDirectory);
+        string framework = Path.GetFileName(own);
+        string configuration = Path.GetFileName(Path.GetDirectoryName(own)!);
+        string root = Path.GetFullPath(Path.Combine(own, "..", "..", "..", "..", ".."));
+        return Path.Combine(root, folder, project, "bin", configuration, framework, $"{project}.dll");
+    }
+}
