@@ -41,13 +41,13 @@ internal sealed class XendHost : IAsyncDisposable
         {
             XenStoreServer store = await XenStoreServer.StartAsync(
                 XenStoreServerOptions.From(paths) with { Report = message => log.Write("xenstore", message) }, cancellationToken);
-            bool activated = IsSocketActivated();
-            WebApplication app = Build(paths, log, store.Store, activated);
+            ulong? socket = IsSocketActivated() ? null : BindPrivately(paths.XendSocket);
+            WebApplication app = Build(paths, log, store.Store, socket);
             await app.Services.GetRequiredService<DomainAdoption>().RunAsync(cancellationToken);
 
             // Served only now: the first answer already knows every domain.
             await app.StartAsync(cancellationToken);
-            return new XendHost(heldLock, store, app, activated ? null : paths.XendSocket);
+            return new XendHost(heldLock, store, app, socket is null ? null : paths.XendSocket);
         }
         catch
         {
@@ -71,20 +71,20 @@ internal sealed class XendHost : IAsyncDisposable
         await _lock.DisposeAsync();
     }
 
-    private static WebApplication Build(ShinanoPaths paths, XendLog log, LocalStore store, bool activated)
+    private static WebApplication Build(ShinanoPaths paths, XendLog log, LocalStore store, ulong? socket)
     {
         // The slim builder reads no appsettings.json of whatever directory we were started in.
         WebApplicationBuilder builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions { ContentRootPath = AppContext.BaseDirectory });
         builder.WebHost.UseKestrelCore().ConfigureKestrel(options =>
         {
             options.AddServerHeader = false;
-            if (activated)
+            if (socket is not { } descriptor)
             {
                 options.UseSystemd(listen => listen.Use(next => context => PeerCheck.InvokeAsync(context, next)));
             }
             else
             {
-                options.ListenHandle(BindPrivately(paths.XendSocket), listen => listen.Use(next => context => PeerCheck.InvokeAsync(context, next)));
+                options.ListenHandle(descriptor, listen => listen.Use(next => context => PeerCheck.InvokeAsync(context, next)));
             }
         });
         builder.Services.AddRoutingCore();
@@ -113,7 +113,7 @@ internal sealed class XendHost : IAsyncDisposable
         return app;
     }
 
-    /// <summary>Binds the socket and gives it its mode before anybody can connect; the descriptor is Kestrel's from then on.</summary>
+    /// <summary>Binds the socket and gives it its mode before anybody can connect.</summary>
     private static ulong BindPrivately(string path)
     {
         File.Delete(ShinanoPaths.PrepareSocketPath(path));
@@ -121,7 +121,10 @@ internal sealed class XendHost : IAsyncDisposable
         socket.Bind(new UnixDomainSocketEndPoint(path));
         File.SetUnixFileMode(path, UnixFileMode.UserRead | UnixFileMode.UserWrite);
         nint descriptor = socket.Handle;
+
+        // The descriptor is Kestrel's now. Disposing or finalising the object would remove the socket's file.
         socket.SafeHandle.SetHandleAsInvalid();
+        GC.SuppressFinalize(socket);
         return (ulong)descriptor;
     }
 
