@@ -1,4 +1,5 @@
 using Shinano.Cli.XenStore;
+using Shinano.Cli.Xentop;
 using Shinano.Cli.Xm;
 
 namespace Shinano.Cli;
@@ -14,6 +15,7 @@ internal static class ToolTable
         var tools = new SortedDictionary<string, Func<string[], Task<int>>>(StringComparer.Ordinal);
         XenStoreTools.AddTo(tools);
         tools.Add("xm", arguments => XmTool.RunAsync(arguments, XmEnvironment.Real()));
+        tools.Add("xentop", arguments => XentopTool.RunAsync(arguments, XmEnvironment.Real()));
         tools.Add("xend", arguments => XendTool.RunAsync(arguments, XmEnvironment.Real()));
         return tools;
     }

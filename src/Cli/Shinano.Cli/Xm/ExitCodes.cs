@@ -8,6 +8,10 @@ internal static class ExitCodes
     public const int Success = 0;
     public const int Failure = 1;
     public const int Usage = 2;
+
+    /// <summary>128 + SIGINT, as shells have it.</summary>
+    public const int Interrupted = 130;
+
     public const int Rebooted = 20;
     public const int Suspended = 21;
     public const int Crashed = 22;

@@ -13,14 +13,14 @@ internal static class Verb
     /// <summary>An argument that names a domain and completes to those there are.</summary>
     public static Argument<string> Domain(XmEnvironment environment, string name = "domain")
     {
-        Argument<string> argument = new(name) { Description = "Name, id or uuid of a domain" };
+        Argument<string> argument = new(name) { HelpName = name, Description = "Name, id or uuid of a domain" };
         argument.CompletionSources.Add(_ => DomainCompletion.Names(environment));
         return argument;
     }
 
     /// <summary>Adds a verb that talks to xend and returns an exit code.</summary>
     public static void Add(
-        RootCommand root,
+        Command root,
         XmEnvironment environment,
         string name,
         string description,
@@ -50,7 +50,7 @@ internal static class Verb
 
     /// <summary>The same for a verb that only succeeds or throws.</summary>
     public static void Add(
-        RootCommand root,
+        Command root,
         XmEnvironment environment,
         string name,
         string description,

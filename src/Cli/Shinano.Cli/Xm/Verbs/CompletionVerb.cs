@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.CommandLine.Completions;
 
 namespace Shinano.Cli.Xm.Verbs;
 
@@ -9,7 +10,7 @@ internal static class CompletionVerb
         # source <(xm completion bash)
         _xm() {
             local IFS=$'\n'
-            COMPREPLY=($(compgen -W "$("${COMP_WORDS[0]}" "[suggest:${COMP_POINT}]" "${COMP_LINE}" 2>/dev/null)" -- "${COMP_WORDS[COMP_CWORD]}"))
+            COMPREPLY=($(compgen -W "$("${COMP_WORDS[0]}" complete "${COMP_POINT}" "${COMP_LINE}" 2>/dev/null)" -- "${COMP_WORDS[COMP_CWORD]}"))
         }
         complete -o default -F _xm xm
         """;
@@ -18,7 +19,7 @@ internal static class CompletionVerb
         # source <(xm completion zsh)
         _xm() {
             local -a found
-            found=("${(@f)$("${words[1]}" "[suggest:${CURSOR}]" "${BUFFER}" 2>/dev/null)}")
+            found=("${(@f)$("${words[1]}" complete "${CURSOR}" "${BUFFER}" 2>/dev/null)}")
             compadd -a found
             _files
         }
@@ -27,16 +28,39 @@ internal static class CompletionVerb
 
     private const string Fish = """
         # xm completion fish | source
-        complete -c xm -a '(xm "[suggest:"(commandline -C)"]" (commandline -p) 2>/dev/null)'
+        complete -c xm -a '(xm complete (commandline -C) (commandline -p) 2>/dev/null)'
         """;
 
-    public static void AddTo(RootCommand root, XmEnvironment environment)
+    public static void AddTo(Command root, XmEnvironment environment)
     {
         Argument<string> shell = new("shell") { Description = "bash, zsh or fish" };
         shell.AcceptOnlyFromAmong("bash", "zsh", "fish");
         Command command = new("completion", "Prints a script that completes xm in your shell.") { shell };
         command.SetAction(result => environment.Output.WriteLine(
             result.GetRequiredValue(shell) switch { "bash" => Bash, "zsh" => Zsh, _ => Fish }));
+        root.Add(command);
+        AddComplete(root, environment);
+    }
+
+    /// <summary>What the scripts call: prints what could stand at a place of a line.</summary>
+    private static void AddComplete(Command root, XmEnvironment environment)
+    {
+        Argument<int> position = new("position");
+        Argument<string> line = new("line");
+        Command command = new("complete", "Prints completions of a command line.") { position, line };
+        command.Hidden = true;
+        command.SetAction(result =>
+        {
+            ParseResult parsed = root.Parse(result.GetRequiredValue(line));
+            foreach (CompletionItem item in parsed.GetCompletions(result.GetValue(position)))
+            {
+                // The option parser's spellings for other systems are noise here.
+                if (!item.Label.StartsWith('/') && item.Label != "-?")
+                {
+                    environment.Output.WriteLine(item.Label);
+                }
+            }
+        });
         root.Add(command);
     }
 }

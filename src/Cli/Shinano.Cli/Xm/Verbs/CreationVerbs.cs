@@ -7,11 +7,11 @@ namespace Shinano.Cli.Xm.Verbs;
 /// <summary>What makes domains: create, new, start, delete.</summary>
 internal static class CreationVerbs
 {
-    private static readonly string ExitCodeHelp =
-        $"With -c the exit code tells how the domain ended: 0 powered off, {ExitCodes.Rebooted} rebooted, {ExitCodes.Suspended} suspended, "
+    private static readonly string ConsoleHelp =
+        $"Attach to the console and stay until the domain ends; the exit code tells how it ended: 0 powered off, {ExitCodes.Rebooted} rebooted, {ExitCodes.Suspended} suspended, "
         + $"{ExitCodes.Crashed} crashed, {ExitCodes.Watchdog} watchdog, {ExitCodes.Destroyed} destroyed, {ExitCodes.ProcessDied} its process died.";
 
-    public static void AddTo(RootCommand root, XmEnvironment environment)
+    public static void AddTo(Command root, XmEnvironment environment)
     {
         AddCreate(root, environment);
         AddNew(root, environment);
@@ -24,14 +24,14 @@ internal static class CreationVerbs
     private static Argument<string[]> FileAndOverrides() => new("file-and-settings")
     {
         Arity = ArgumentArity.OneOrMore,
-        HelpName = "FILE] [key=value",
+        HelpName = "FILE key=value",
         Description = "A configuration in xl.cfg(5) syntax ('-' reads standard input), and settings that override it",
     };
 
-    private static void AddCreate(RootCommand root, XmEnvironment environment)
+    private static void AddCreate(Command root, XmEnvironment environment)
     {
         Argument<string[]> words = FileAndOverrides();
-        Option<bool> console = Verb.Flag("--console", "Attach to the console and stay until the domain ends", "-c");
+        Option<bool> console = Verb.Flag("--console", ConsoleHelp, "-c");
         Option<bool> paused = Verb.Flag("--paused", "Leave the domain paused", "-p");
         Option<bool> dryRun = Verb.Flag("--dry-run", "Check the configuration and do nothing", "-n");
         Option<bool> strict = Verb.Flag("--strict", "Unknown, obsolete and unsupported keys are errors");
@@ -42,7 +42,7 @@ internal static class CreationVerbs
             root,
             environment,
             "create",
-            $"Creates a domain from a configuration. {ExitCodeHelp}",
+            "Creates a domain from a configuration.",
             [words, console, paused, dryRun, strict, verbose, quiet, json],
             async (result, xend, token) =>
             {
@@ -65,7 +65,7 @@ internal static class CreationVerbs
             });
     }
 
-    private static void AddNew(RootCommand root, XmEnvironment environment)
+    private static void AddNew(Command root, XmEnvironment environment)
     {
         Argument<string[]> words = FileAndOverrides();
         Option<bool> strict = Verb.Flag("--strict", "Unknown, obsolete and unsupported keys are errors");
@@ -77,15 +77,15 @@ internal static class CreationVerbs
         });
     }
 
-    private static void AddStart(RootCommand root, XmEnvironment environment)
+    private static void AddStart(Command root, XmEnvironment environment)
     {
         Argument<string> name = Verb.Domain(environment, "name");
-        Option<bool> console = Verb.Flag("--console", "Attach to the console and stay until the domain ends", "-c");
+        Option<bool> console = Verb.Flag("--console", ConsoleHelp, "-c");
         Option<bool> paused = Verb.Flag("--paused", "Leave the domain paused", "-p");
         Option<bool> verbose = Verb.Flag("--verbose", "Show the stages", "-v");
         Option<bool> json = Verb.Json();
         Verb.Add(
-            root, environment, "start", $"Starts a managed domain. {ExitCodeHelp}", [name, console, paused, verbose, json], async (result, xend, token) =>
+            root, environment, "start", "Starts a managed domain.", [name, console, paused, verbose, json], async (result, xend, token) =>
             {
                 bool follow = result.GetValue(console);
                 CreatedDomain? domain;

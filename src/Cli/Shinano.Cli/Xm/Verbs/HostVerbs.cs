@@ -6,7 +6,7 @@ namespace Shinano.Cli.Xm.Verbs;
 /// <summary>About the host: info, dmesg, log.</summary>
 internal static class HostVerbs
 {
-    public static void AddTo(RootCommand root, XmEnvironment environment)
+    public static void AddTo(Command root, XmEnvironment environment)
     {
         Option<bool> json = Verb.Json();
         Verb.Add(root, environment, "info", "Shows facts about the host.", [json], async (result, xend, token) =>

@@ -7,7 +7,7 @@ namespace Shinano.Cli.Xm.Verbs;
 /// <summary>What changes whether a domain runs: pause, unpause, shutdown, reboot, destroy, rename, console.</summary>
 internal static class LifeVerbs
 {
-    public static void AddTo(RootCommand root, XmEnvironment environment)
+    public static void AddTo(Command root, XmEnvironment environment)
     {
         AddSimple(root, environment, "pause", "Stops a domain's vCPUs.", (xend, domain, token) => xend.PauseAsync(domain, token));
         AddSimple(root, environment, "unpause", "Lets a paused domain run.", (xend, domain, token) => xend.UnpauseAsync(domain, token));
@@ -29,15 +29,15 @@ internal static class LifeVerbs
     }
 
     private static void AddSimple(
-        RootCommand root, XmEnvironment environment, string name, string description, Func<XendClient, string, CancellationToken, Task> run)
+        Command root, XmEnvironment environment, string name, string description, Func<XendClient, string, CancellationToken, Task> run)
     {
         Argument<string> domain = Verb.Domain(environment);
         Verb.Add(root, environment, name, description, [domain], (result, xend, token) => run(xend, result.GetRequiredValue(domain), token));
     }
 
-    private static void AddShutdown(RootCommand root, XmEnvironment environment)
+    private static void AddShutdown(Command root, XmEnvironment environment)
     {
-        Argument<string[]> domains = new("domain") { Arity = ArgumentArity.ZeroOrMore, Description = "Names, ids or uuids of domains" };
+        Argument<string[]> domains = new("domain") { HelpName = "domain", Arity = ArgumentArity.ZeroOrMore, Description = "Names, ids or uuids of domains" };
         domains.CompletionSources.Add(_ => DomainCompletion.Names(environment));
         Option<bool> all = Verb.Flag("--all", "Every domain", "-a");
         Option<bool> wait = Verb.Flag("--wait", "Return when they have ended", "-w");
@@ -59,7 +59,7 @@ internal static class LifeVerbs
             });
     }
 
-    private static void AddReboot(RootCommand root, XmEnvironment environment)
+    private static void AddReboot(Command root, XmEnvironment environment)
     {
         Argument<string> domain = Verb.Domain(environment);
         Option<bool> wait = Verb.Flag("--wait", "Return when the domain has rebooted", "-w");

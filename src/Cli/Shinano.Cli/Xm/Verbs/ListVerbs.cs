@@ -7,7 +7,7 @@ namespace Shinano.Cli.Xm.Verbs;
 /// <summary>What only looks: list, domid, domname, uptime, vcpu-list.</summary>
 internal static class ListVerbs
 {
-    public static void AddTo(RootCommand root, XmEnvironment environment)
+    public static void AddTo(Command root, XmEnvironment environment)
     {
         AddList(root, environment);
         AddNames(root, environment);
@@ -17,12 +17,12 @@ internal static class ListVerbs
 
     private static Argument<string[]> Domains(XmEnvironment environment)
     {
-        Argument<string[]> argument = new("domain") { Arity = ArgumentArity.ZeroOrMore, Description = "Names, ids or uuids; all when none is given" };
+        Argument<string[]> argument = new("domain") { HelpName = "domain", Arity = ArgumentArity.ZeroOrMore, Description = "Names, ids or uuids; all when none is given" };
         argument.CompletionSources.Add(_ => DomainCompletion.Names(environment));
         return argument;
     }
 
-    private static void AddList(RootCommand root, XmEnvironment environment)
+    private static void AddList(Command root, XmEnvironment environment)
     {
         Argument<string[]> domains = Domains(environment);
         Option<bool> detailed = Verb.Flag("--long", "Everything that is known, as JSON", "-l");
@@ -56,7 +56,7 @@ internal static class ListVerbs
         });
     }
 
-    private static void AddNames(RootCommand root, XmEnvironment environment)
+    private static void AddNames(Command root, XmEnvironment environment)
     {
         Argument<string> byName = Verb.Domain(environment);
         Verb.Add(root, environment, "domid", "Prints the id of a domain.", [byName], async (result, xend, token) =>
@@ -72,7 +72,7 @@ internal static class ListVerbs
     }
 
     private static void AddTable(
-        RootCommand root, XmEnvironment environment, string name, string description, Func<IEnumerable<DomainSummary>, IEnumerable<string>> render)
+        Command root, XmEnvironment environment, string name, string description, Func<IEnumerable<DomainSummary>, IEnumerable<string>> render)
     {
         Argument<string[]> domains = Domains(environment);
         Option<bool> json = Verb.Json();

@@ -12,7 +12,7 @@ internal static class QuickstartVerb
     /// <summary>Ctrl-D: a pipe at its end ends the shell, and with it the domain.</summary>
     private static readonly byte[] EndOfTransmission = [4];
 
-    public static void AddTo(RootCommand root, XmEnvironment environment)
+    public static void AddTo(Command root, XmEnvironment environment)
     {
         Option<string> memory = new("--memory", "-m") { Description = "MiB", DefaultValueFactory = _ => "256" };
         Option<int> vcpus = new("--vcpus") { DefaultValueFactory = _ => 1 };
@@ -26,7 +26,7 @@ internal static class QuickstartVerb
             root,
             environment,
             "quickstart",
-            "Boots Debian's kernel to a shell in a new domain. Exit codes are those of create -c.",
+            "Boots Debian's kernel to a shell in a new domain; exit codes as create -c.",
             [memory, vcpus, kernel, name, extra, engine, verbose],
             async (result, xend, token) =>
             {

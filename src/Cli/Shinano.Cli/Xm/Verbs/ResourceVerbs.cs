@@ -8,7 +8,7 @@ namespace Shinano.Cli.Xm.Verbs;
 /// <summary>What is done to a running domain: mem-set, mem-max, vcpu-set, sysrq, trigger, debug-keys, dump-core.</summary>
 internal static class ResourceVerbs
 {
-    public static void AddTo(RootCommand root, XmEnvironment environment)
+    public static void AddTo(Command root, XmEnvironment environment)
     {
         AddMemory(root, environment, "mem-set", "Asks a domain to balloon to so much memory.", (xend, domain, bytes, token) =>
             xend.SetMemoryAsync(domain, bytes, token));
@@ -40,7 +40,7 @@ internal static class ResourceVerbs
     private static XendFailureException Invalid(string message) => new(new DomainFailure(DomainFailureCode.InvalidArgument, message));
 
     private static void AddMemory(
-        RootCommand root, XmEnvironment environment, string name, string description, Func<XendClient, string, long, CancellationToken, Task> run)
+        Command root, XmEnvironment environment, string name, string description, Func<XendClient, string, long, CancellationToken, Task> run)
     {
         Argument<string> domain = Verb.Domain(environment);
         Argument<string> memory = new("memory") { Description = "MiB, or a number with k, m, g or t" };
@@ -48,7 +48,7 @@ internal static class ResourceVerbs
             run(xend, result.GetRequiredValue(domain), ParseMemory(result.GetRequiredValue(memory)), token));
     }
 
-    private static void AddVcpuSet(RootCommand root, XmEnvironment environment)
+    private static void AddVcpuSet(Command root, XmEnvironment environment)
     {
         Argument<string> domain = Verb.Domain(environment);
         Argument<int> vcpus = new("vcpus") { Description = "How many are to be online" };
@@ -57,7 +57,7 @@ internal static class ResourceVerbs
     }
 
     private static void AddKeys(
-        RootCommand root,
+        Command root,
         XmEnvironment environment,
         string name,
         string description,
@@ -70,10 +70,10 @@ internal static class ResourceVerbs
             run(xend, result.GetRequiredValue(domain), result.GetRequiredValue(keys), token));
     }
 
-    private static void AddTrigger(RootCommand root, XmEnvironment environment)
+    private static void AddTrigger(Command root, XmEnvironment environment)
     {
         Argument<string> domain = Verb.Domain(environment);
-        Argument<string> trigger = new("trigger") { Description = "nmi, reset, init, power or sleep" };
+        Argument<string> trigger = new("trigger") { HelpName = "trigger", Description = "nmi, reset, init, power or sleep" };
         trigger.AcceptOnlyFromAmong("nmi", "reset", "init", "power", "sleep");
         Argument<int> vcpu = new("vcpu") { Description = "For nmi and init", DefaultValueFactory = _ => 0 };
         Verb.Add(root, environment, "trigger", "Sends a trigger to a domain.", [domain, trigger, vcpu], (result, xend, token) =>
@@ -84,7 +84,7 @@ internal static class ResourceVerbs
                 token));
     }
 
-    private static void AddDumpCore(RootCommand root, XmEnvironment environment)
+    private static void AddDumpCore(Command root, XmEnvironment environment)
     {
         Argument<string> domain = Verb.Domain(environment);
         Argument<string?> file = new("file") { Arity = ArgumentArity.ZeroOrOne, Description = "Where to; by default below the state directory" };
@@ -105,7 +105,7 @@ internal static class ResourceVerbs
         });
     }
 
-    private static void AddCounters(RootCommand root, XmEnvironment environment)
+    private static void AddCounters(Command root, XmEnvironment environment)
     {
         Argument<string> domain = Verb.Domain(environment);
         Option<bool> json = Verb.Json();
