@@ -97,4 +97,75 @@ public sealed unsafe class VectorTests
         guest.WriteUInt64(Data + 0xE00 + 512, 8);
         GuestProgram.AssertFault(guest.Run(a => a.xrstor(__[rsi])), ExceptionVector.GeneralProtection);
     }
+
+    [Fact]
+    public void MaskedElementsAreNotAccessed()
+    {
+        Assert.SkipUnless(InterpreterEngine.Supported.HasFlag(CpuFeatures.Avx2), "the host has no AVX2");
+        using GuestProgram guest = new();
+        ulong edge = Data + (ulong)(GuestProgram.DataPages << 12) - 8;
+        guest.WriteUInt64(edge, 0x2222_2222_1111_1111);
+        guest.WriteUInt64(Data, 0x0000_0000_8000_0000);
+        guest.WriteUInt64(Data + 8, 0);
+        guest.WriteUInt64(Data + 16, 0x7FFF_FFFF_7FFF_FFFF);
+        guest.WriteUInt64(Data + 24, 0);
+        guest.Rsi = Data;
+        guest.Rdi = edge;
+        GuestProgram.AssertSyscall(guest.Run(a =>
+        {
+            a.vmovdqu(ymm1, __ymmword_ptr[rsi]);
+            a.vpmaskmovd(ymm0, ymm1, __ymmword_ptr[rdi]);
+            a.vmovdqu(__ymmword_ptr[rsi + 64], ymm0);
+            a.vpaddd(ymm2, ymm0, ymm0);
+            a.vpmaskmovd(__ymmword_ptr[rdi], ymm1, ymm2);
+        }));
+        Assert.Equal(0x1111_1111UL, guest.ReadUInt64(Data + 64));
+        Assert.Equal(0UL, guest.ReadUInt64(Data + 72));
+        Assert.Equal(0x2222_2222_2222_2222UL, guest.ReadUInt64(edge));
+        guest.WriteUInt64(Data, 0x8000_0000_0000_0000);
+        GuestProgram.AssertSyscall(guest.Run(a =>
+        {
+            a.vmovdqu(ymm1, __ymmword_ptr[rsi]);
+            a.vpmaskmovd(ymm0, ymm1, __ymmword_ptr[rdi]);
+        }));
+        guest.WriteUInt64(Data + 8, 0x8000_0000);
+        GuestProgram.AssertFault(
+            guest.Run(a =>
+            {
+                a.vmovdqu(ymm1, __ymmword_ptr[rsi]);
+                a.vpmaskmovd(ymm0, ymm1, __ymmword_ptr[rdi]);
+            }),
+            ExceptionVector.PageFault,
+            (uint)PageFaultErrors.User);
+        Assert.Equal(edge + 8, guest.Exit.Address);
+    }
+
+    [Fact]
+    public void GathersLoadAndClearTheirMask()
+    {
+        Assert.SkipUnless(InterpreterEngine.Supported.HasFlag(CpuFeatures.Avx2), "the host has no AVX2");
+        using GuestProgram guest = new();
+        for (int i = 0; i < 16; i++)
+        {
+            guest.Write(Data + (ulong)(4 * i), BitConverter.GetBytes(100 + i));
+            guest.Write(Data + 0x100 + (ulong)(4 * i), BitConverter.GetBytes(15 - (2 * i)));
+        }
+
+        guest.Rsi = Data;
+        GuestProgram.AssertSyscall(guest.Run(a =>
+        {
+            a.vmovdqu(ymm1, __ymmword_ptr[rsi + 0x100]);
+            a.vpcmpeqd(ymm2, ymm2, ymm2);
+            a.vpgatherdd(ymm0, __dword_ptr[rsi + (ymm1 * 4)], ymm2);
+            a.vmovdqu(__ymmword_ptr[rsi + 0x200], ymm0);
+            a.vmovdqu(__ymmword_ptr[rsi + 0x240], ymm2);
+            a.vpcmpeqd(ymm2, ymm2, ymm2);
+            a.vpgatherdq(ymm3, __qword_ptr[rsi + (xmm1 * 4)], ymm2);
+            a.vmovdqu(__ymmword_ptr[rsi + 0x280], ymm3);
+        }));
+        int[] gathered = [.. Enumerable.Range(0, 8).Select(i => BitConverter.ToInt32(guest.Read(Data + 0x200 + (ulong)(4 * i), 4)))];
+        Assert.Equal([115, 113, 111, 109, 107, 105, 103, 101], gathered);
+        Assert.All(guest.Read(Data + 0x240, 32), b => Assert.Equal(0, b));
+        Assert.Equal(109UL | (110UL << 32), guest.ReadUInt64(Data + 0x280 + 24));
+    }
 }

@@ -37,6 +37,7 @@ internal static class InstructionFeatures
                 CpuidFeature.XSAVE or CpuidFeature.XSAVEC or CpuidFeature.XSAVEOPT => CpuFeatures.Xsave,
                 CpuidFeature.SSE4_2 => CpuFeatures.Sse42,
                 CpuidFeature.AVX => CpuFeatures.Avx,
+                CpuidFeature.AVX2 => CpuFeatures.Avx2,
                 _ => CpuFeatures.None,
             };
         }

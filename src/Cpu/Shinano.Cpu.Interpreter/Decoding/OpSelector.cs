@@ -66,6 +66,11 @@ internal sealed unsafe class OpSelector(CpuFeatures features)
 
             if (selection == Selection.NotMine)
             {
+                selection = MaskedMoveSelector.Select(instruction, ref op);
+            }
+
+            if (selection == Selection.NotMine)
+            {
                 selection = SelectHostCode(instruction, ref op);
             }
         }

@@ -1,4 +1,5 @@
 using System.Security.Cryptography;
+using Shinano.Linux;
 using Shinano.X86;
 
 namespace Shinano.Cpu.Interpreter;
@@ -86,7 +87,7 @@ internal static unsafe class SystemHandlers
             return GeneralProtection(c, op);
         }
 
-        ulong now = HostPrimitives.ReadTimestamp() + c->Cpu.TscOffset;
+        ulong now = TimeStampCounter.Read() + c->Cpu.TscOffset;
         c->Cpu.Gpr[0] = (uint)now;
         c->Cpu.Gpr[2] = now >> 32;
         return op + 1;
