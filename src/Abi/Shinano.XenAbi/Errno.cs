@@ -8,6 +8,7 @@ public static class Errno
     public const int NoSuchProcess = 3;
     public const int Interrupted = 4;
     public const int InputOutput = 5;
+    public const int NoDeviceOrAddress = 6;
     public const int TooBig = 7;
     public const int Again = 11;
     public const int NoMemory = 12;

@@ -45,4 +45,7 @@ public enum HypercallNumber
     XenPmuOp = 40,
     DmOp = 41,
     HypfsOp = 42,
+
+    /// <summary>__HYPERVISOR_arch_0: do_mca.</summary>
+    Mca = 48,
 }

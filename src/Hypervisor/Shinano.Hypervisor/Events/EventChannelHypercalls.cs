@@ -1,99 +1,79 @@
 using System.Runtime.InteropServices;
+using Shinano.Hypervisor.Hypercalls;
 using Shinano.XenAbi;
 
 namespace Shinano.Hypervisor.Events;
 
-/// <summary>
-/// event_channel_op. Source: public/event_channel.h: EVTCHNOP_*. The operations of the FIFO ABI are refused with -ENOSYS, on which guests keep the 2-level one.
-/// </summary>
+/// <summary>event_channel_op: the guest's structures to <see cref="EventChannels"/> and back. Source: public/event_channel.h.</summary>
 public sealed class EventChannelHypercalls
 {
+    /// <summary>PIRQs of a domain without devices (Xen's nr_static_irqs and some): known, but never permitted.</summary>
+    private const uint PhysicalIrqs = 256;
+
+    private readonly Domain _domain;
     private readonly EventChannels _channels;
 
     public EventChannelHypercalls(Domain domain, EventChannels channels)
     {
+        _domain = domain;
         _channels = channels;
-        domain.Hypercalls.Add(HypercallNumber.EventChannelOp, (vcpu, in a) => Call(vcpu, a.A1, a.A2));
-
-        // struct evtchn_op: the command, then the arguments.
-        domain.Hypercalls.Add(HypercallNumber.EventChannelOpCompat, (vcpu, in a) =>
-            vcpu.Guest.TryRead(a.A1, out uint command) ? Call(vcpu, command, a.A1 + 4) : -Errno.Fault);
+        domain.Hypercalls.Add(HypercallNumber.EventChannelOp, (vcpu, in a) => Execute(vcpu, (uint)a.A1, a.A2));
+        domain.Hypercalls.Add(HypercallNumber.EventChannelOpCompat, Compat);
     }
 
-    private long Call(PvVcpu vcpu, ulong command, ulong address) => command switch
+    /// <summary>The call of before Xen 3.0.2: command and arguments in one structure. Source: public/event_channel.h: struct evtchn_op.</summary>
+    private long Compat(PvVcpu vcpu, in HypercallArguments a) =>
+        !vcpu.Guest.TryRead(a.A1, out uint command) ? -Errno.Fault
+            : command <= (uint)EventChannelOp.Unmask ? Execute(vcpu, command, a.A1 + 4) : -Errno.NoSystemCall;
+
+    private long Execute(PvVcpu vcpu, uint command, ulong address)
     {
-        0 => BindInterdomain(vcpu, address),
-        1 => BindVirq(vcpu, address),
-        2 => -Errno.Perm, // EVTCHNOP_bind_pirq: the domain has no physical interrupts.
-        3 => vcpu.Guest.TryRead(address, out uint port) ? _channels.Close(port) : -Errno.Fault,
-        4 => vcpu.Guest.TryRead(address, out uint port) ? _channels.Send(port) : -Errno.Fault,
-        5 => Status(vcpu, address),
-        6 => AllocateUnbound(vcpu, address),
-        7 => BindIpi(vcpu, address),
-        8 => vcpu.Guest.TryRead(address, out TwoWords bind) ? _channels.BindVcpu(bind.First, bind.Second) : -Errno.Fault,
-        9 => vcpu.Guest.TryRead(address, out uint port) ? _channels.Unmask(port) : -Errno.Fault,
-        10 => Reset(vcpu, address),
-        _ => -Errno.NoSystemCall,
-    };
-
-    private static bool IsSelf(PvVcpu vcpu, ushort domain) => domain == DomainId.Self.Value || domain == vcpu.Domain.Id.Value;
-
-    /// <summary>What naming another domain gives: an unprivileged one may not.</summary>
-    private static long Foreign(ushort domain) => domain == 0 ? -Errno.Perm : -Errno.NoSuchProcess;
-
-    private long AllocateUnbound(PvVcpu vcpu, ulong address)
-    {
-        if (!vcpu.Guest.TryRead(address, out Unbound request))
+        GuestAccess guest = vcpu.Guest;
+        switch ((EventChannelOp)command)
         {
-            return -Errno.Fault;
+            case EventChannelOp.Send:
+                return guest.TryRead(address, out uint sent) ? _channels.Send(sent) : -Errno.Fault;
+            case EventChannelOp.Unmask:
+                return guest.TryRead(address, out uint unmasked) ? _channels.Unmask(unmasked) : -Errno.Fault;
+            case EventChannelOp.Close:
+                return guest.TryRead(address, out uint closed) ? _channels.Close(closed) : -Errno.Fault;
+            case EventChannelOp.BindVcpu:
+                return guest.TryRead(address, out TwoWords bind) ? _channels.BindVcpu(bind.First, bind.Second) : -Errno.Fault;
+            case EventChannelOp.SetPriority:
+                return guest.TryRead(address, out TwoWords priority) ? _channels.SetPriority(priority.First, priority.Second) : -Errno.Fault;
+            case EventChannelOp.BindIpi:
+                return guest.TryRead(address, out uint target)
+                    ? WritePort(guest, address + 4, _channels.BindIpi(target, out uint ipi), ipi)
+                    : -Errno.Fault;
+            case EventChannelOp.BindVirq:
+                return guest.TryRead(address, out TwoWords virq)
+                    ? WritePort(guest, address + 8, _channels.BindVirq(virq.First, virq.Second, out uint virqPort), virqPort)
+                    : -Errno.Fault;
+            case EventChannelOp.BindPirq:
+                return !guest.TryRead(address, out uint pirq) ? -Errno.Fault : pirq < PhysicalIrqs ? -Errno.Perm : -Errno.Invalid;
+            case EventChannelOp.BindInterdomain:
+                return guest.TryRead(address, out Interdomain remote)
+                    ? WritePort(guest, address + 8, _channels.BindInterdomain(new DomainId(remote.Domain), remote.Port, out uint local), local)
+                    : -Errno.Fault;
+            case EventChannelOp.AllocUnbound:
+                return AllocateUnbound(guest, address);
+            case EventChannelOp.Status:
+                return GetStatus(guest, address);
+            case EventChannelOp.Reset:
+                return Reset(guest, address);
+            case EventChannelOp.InitControl:
+                return InitControl(guest, address);
+            case EventChannelOp.ExpandArray:
+                return guest.TryRead(address, out ulong frame) ? _channels.ExpandArray(frame) : -Errno.Fault;
+            default:
+                return -Errno.NoSystemCall;
         }
-
-        if (!IsSelf(vcpu, request.Domain))
-        {
-            return Foreign(request.Domain);
-        }
-
-        long result = _channels.AllocateUnbound(new DomainId(request.Remote), out uint port);
-        return Answer(vcpu, address + 4, port, result);
-    }
-
-    private long BindInterdomain(PvVcpu vcpu, ulong address)
-    {
-        if (!vcpu.Guest.TryRead(address, out Interdomain request))
-        {
-            return -Errno.Fault;
-        }
-
-        long result = _channels.BindInterdomain(new DomainId(request.Remote), request.RemotePort, out uint port);
-        return Answer(vcpu, address + 8, port, result);
-    }
-
-    private long BindVirq(PvVcpu vcpu, ulong address)
-    {
-        if (!vcpu.Guest.TryRead(address, out TwoWords request))
-        {
-            return -Errno.Fault;
-        }
-
-        long result = _channels.BindVirq(request.First, request.Second, out uint port);
-        return Answer(vcpu, address + 8, port, result);
-    }
-
-    private long BindIpi(PvVcpu vcpu, ulong address)
-    {
-        if (!vcpu.Guest.TryRead(address, out uint target))
-        {
-            return -Errno.Fault;
-        }
-
-        long result = _channels.BindIpi(target, out uint port);
-        return Answer(vcpu, address + 4, port, result);
     }
 
     /// <summary>Gives the guest its new port, or takes the port back when the guest cannot be told.</summary>
-    private long Answer(PvVcpu vcpu, ulong address, uint port, long result)
+    private long WritePort(GuestAccess guest, ulong address, long result, uint port)
     {
-        if (result == 0 && !vcpu.Guest.TryWrite(address, port))
+        if (result == 0 && !guest.TryWrite(address, port))
         {
             _channels.Close(port);
             return -Errno.Fault;
@@ -102,95 +82,115 @@ public sealed class EventChannelHypercalls
         return result;
     }
 
-    private long Reset(PvVcpu vcpu, ulong address)
+    /// <summary>0 when the number means the caller; else the error for somebody else's number.</summary>
+    private long OtherDomain(ushort domain) =>
+        domain == DomainId.Self.Value || domain == _domain.Id.Value ? 0 : domain == DomainId.Zero.Value ? -Errno.Perm : -Errno.NoSuchProcess;
+
+    private long AllocateUnbound(GuestAccess guest, ulong address)
     {
-        if (!vcpu.Guest.TryRead(address, out ushort domain))
+        // struct evtchn_alloc_unbound: dom, remote_dom, port.
+        if (!guest.TryRead(address, out uint domains))
         {
             return -Errno.Fault;
         }
 
-        if (!IsSelf(vcpu, domain))
-        {
-            return Foreign(domain);
-        }
-
-        _channels.Reset();
-        return 0;
+        long error = OtherDomain((ushort)domains);
+        return error != 0
+            ? error
+            : WritePort(guest, address + 4, _channels.AllocateUnbound(new DomainId((ushort)(domains >> 16)), out uint port), port);
     }
 
-    private long Status(PvVcpu vcpu, ulong address)
+    private long GetStatus(GuestAccess guest, ulong address)
     {
-        if (!vcpu.Guest.TryRead(address, out StatusRecord record))
+        if (!guest.TryRead(address, out StatusRequest request))
         {
             return -Errno.Fault;
         }
 
-        if (!IsSelf(vcpu, record.Domain))
+        long error = OtherDomain(request.Domain);
+        if (error == 0)
         {
-            return Foreign(record.Domain);
+            error = _channels.GetStatus(request.Port, out EventChannelStatus status, out uint vcpu, out DomainId remote, out uint detail);
+            request.Status = (uint)status;
+            request.Vcpu = vcpu;
+            switch (status)
+            {
+                case EventChannelStatus.Unbound:
+                    request.Detail = (request.Detail & 0xFFFF_0000) | remote.Value;
+                    break;
+                case EventChannelStatus.Interdomain:
+                    request.Detail = (request.Detail & 0xFFFF_0000) | remote.Value;
+                    request.RemotePort = detail;
+                    break;
+                case EventChannelStatus.VirtualIrq:
+                    request.Detail = detail;
+                    break;
+            }
         }
 
-        if (!_channels.TryGet(record.Port, out EventChannel channel))
-        {
-            return -Errno.Invalid;
-        }
-
-        record.Status = (uint)channel.Status;
-        record.Vcpu = (uint)channel.Vcpu;
-        switch (channel.Status)
-        {
-            case EventChannelStatus.Unbound:
-                record.First = channel.Remote.Value;
-                break;
-            case EventChannelStatus.Interdomain:
-                record.First = channel.Remote.Value;
-
-                // Domain 0's ends have no numbers of their own: they show as the guest's.
-                record.Second = channel.Host?.GuestPort.Value ?? channel.RemotePort.Value;
-                break;
-            case EventChannelStatus.VirtualIrq:
-                record.First = (uint)channel.Virq;
-                break;
-            default:
-                break;
-        }
-
-        return vcpu.Guest.TryWrite(address, record) ? 0 : -Errno.Fault;
+        return error == 0 && !guest.TryWrite(address, request) ? -Errno.Fault : error;
     }
 
-    [StructLayout(LayoutKind.Sequential)]
-    private struct TwoWords
+    private long Reset(GuestAccess guest, ulong address)
     {
-        public uint First;
-        public uint Second;
+        if (!guest.TryRead(address, out ushort domain))
+        {
+            return -Errno.Fault;
+        }
+
+        long error = OtherDomain(domain);
+        if (error == 0)
+        {
+            _channels.Reset();
+        }
+
+        return error;
+    }
+
+    private long InitControl(GuestAccess guest, ulong address)
+    {
+        if (!guest.TryRead(address, out ControlRequest request))
+        {
+            return -Errno.Fault;
+        }
+
+        long error = _channels.InitControl(request.Frame, request.Offset, request.Vcpu);
+        return error == 0 && !guest.TryWrite(address + 16, (byte)EventFifo.LinkBits) ? -Errno.Fault : error;
     }
 
     [StructLayout(LayoutKind.Sequential)]
-    private struct Unbound
+    private readonly struct TwoWords
+    {
+        public readonly uint First;
+        public readonly uint Second;
+    }
+
+    /// <summary>struct evtchn_bind_interdomain, its IN part.</summary>
+    [StructLayout(LayoutKind.Sequential)]
+    private readonly struct Interdomain
+    {
+        public readonly ushort Domain;
+        public readonly uint Port;
+    }
+
+    /// <summary>struct evtchn_status.</summary>
+    [StructLayout(LayoutKind.Sequential)]
+    private struct StatusRequest
     {
         public ushort Domain;
-        public ushort Remote;
-        private readonly uint _port;
-    }
-
-    [StructLayout(LayoutKind.Sequential)]
-    private struct Interdomain
-    {
-        public ushort Remote;
-        private readonly ushort _padding;
-        public uint RemotePort;
-        private readonly uint _localPort;
-    }
-
-    [StructLayout(LayoutKind.Sequential)]
-    private struct StatusRecord
-    {
-        public ushort Domain;
-        private readonly ushort _padding;
         public uint Port;
         public uint Status;
         public uint Vcpu;
-        public uint First;
-        public uint Second;
+        public uint Detail;
+        public uint RemotePort;
+    }
+
+    /// <summary>struct evtchn_init_control, its IN part.</summary>
+    [StructLayout(LayoutKind.Sequential)]
+    private readonly struct ControlRequest
+    {
+        public readonly ulong Frame;
+        public readonly uint Offset;
+        public readonly uint Vcpu;
     }
 }

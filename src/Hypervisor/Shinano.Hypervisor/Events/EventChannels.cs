@@ -1,30 +1,50 @@
+using System.Diagnostics.CodeAnalysis;
+using Shinano.Hypervisor.Hypercalls;
+using Shinano.Memory;
 using Shinano.XenAbi;
 
 namespace Shinano.Hypervisor.Events;
 
 /// <summary>
-/// A domain's event channels. Thread-safe. Nothing here waits; callbacks of back ends run outside the lock. The lock may be held while
-/// <see cref="PvVcpu.Notify"/> is called, so no condition of <see cref="Traps.VcpuScheduling.BlockUntil"/> takes it.
+/// A domain's event channels. The other end of a channel is a vCPU (IPI), a virtual interrupt, another port of the same domain, or a back end of this
+/// process as domain 0. Operations return 0, or a negated <see cref="Errno"/>. Source: public/event_channel.h.
 /// </summary>
+/// <remarks>
+/// Thread-safe. Nothing here waits; callbacks of back ends run outside the lock. The lock is held while <see cref="PvVcpu.Notify"/> is called, so that
+/// no condition of <see cref="Traps.VcpuScheduling.BlockUntil"/> may take it: of this class such a condition uses <see cref="IsPending"/> only.
+/// </remarks>
 public sealed class EventChannels
 {
+    /// <summary>Highest port of a domain, as xl's event_channels when it is not given.</summary>
+    public const uint DefaultMaximumPort = 1023;
+
     private readonly Domain _domain;
-    private readonly EventChannel[] _channels;
-    private readonly uint[,] _virqs;
-    private readonly bool[] _polling;
-    private readonly TwoLevelEvents _bits;
+    private readonly IGuestFrames? _frames;
+    private readonly UpcallSignal _signal;
     private readonly Lock _lock = new();
+    private readonly PortTable _ports;
+    private readonly EventChannel?[,] _virqs;
+    private readonly TwoLevelEvents _twoLevel;
+    private FifoEvents? _fifo;
+    private volatile IEventDelivery _delivery;
+    private uint _nextHostPort = 1;
 
     /// <param name="domain">With its number of vCPUs known; the vCPUs themselves and the shared info frame come before the first event.</param>
-    /// <param name="maximumPort">Highest port number (xl's event_channels, 1023 when not given).</param>
-    public EventChannels(Domain domain, int maximumPort = 1023)
+    /// <param name="frames">For the pages of the FIFO ABI; without them guests have the 2-level ABI only.</param>
+    /// <param name="maximumPort">Highest port number.</param>
+    public EventChannels(Domain domain, IGuestFrames? frames = null, uint maximumPort = DefaultMaximumPort)
     {
         _domain = domain;
-        _channels = new EventChannel[Math.Clamp(maximumPort + 1, 2, TwoLevelEvents.PortLimit)];
-        _virqs = new uint[domain.MaximumVcpus, VirtualIrq.Count];
-        _polling = new bool[domain.MaximumVcpus];
-        _bits = new TwoLevelEvents(domain);
+        _frames = frames;
+        _signal = new UpcallSignal(domain);
+        _ports = new PortTable(domain, maximumPort);
+        _virqs = new EventChannel?[domain.MaximumVcpus, VirtualIrq.Count];
+        _twoLevel = new TwoLevelEvents(domain, _signal);
+        _delivery = _twoLevel;
     }
+
+    /// <summary>Whether the guest has gone over to the FIFO ABI.</summary>
+    public bool UsesFifo => _delivery is FifoEvents;
 
     /// <summary>Allocates a port of the guest and binds domain 0's end to it, as the tool stack and xenconsoled do together.</summary>
     /// <param name="onGuestSend">Called for each notification by the guest, on its vCPU's thread; short, not blocking.</param>
@@ -33,7 +53,7 @@ public sealed class EventChannels
     {
         lock (_lock)
         {
-            return TryAllocate(out uint port) ? Connect(port, onGuestSend) : null;
+            return TryAllocate(out EventChannel? channel) ? Connect(channel, onGuestSend) : null;
         }
     }
 
@@ -43,8 +63,9 @@ public sealed class EventChannels
     {
         lock (_lock)
         {
-            return IsValid(guestPort.Value) && _channels[guestPort.Value] is { Status: EventChannelStatus.Unbound, Remote.Value: 0 }
-                ? Connect(guestPort.Value, onGuestSend)
+            return _ports.TryGet(guestPort.Value, out EventChannel? channel)
+                && channel.Status == EventChannelStatus.Unbound && channel.RemoteDomain == DomainId.Zero
+                ? Connect(channel, onGuestSend)
                 : null;
         }
     }
@@ -54,36 +75,56 @@ public sealed class EventChannels
     {
         lock (_lock)
         {
-            uint port = _virqs[VirtualIrq.IsGlobal(virq) ? 0 : vcpu, virq];
-            if (port != 0)
+            if (_virqs[VirtualIrq.IsGlobal(virq) ? 0 : vcpu, virq] is { } channel)
             {
-                SetPending(port);
+                _delivery.SetPending(channel.Vcpu, channel);
             }
         }
     }
 
-    /// <summary>Whether a port is pending, for SCHEDOP_poll. Takes no lock.</summary>
-    public bool IsPending(uint port) => _bits.IsPending(port);
+    /// <summary>Whether a port's pending bit is set, for SCHEDOP_poll. Takes no lock.</summary>
+    public bool IsPending(uint port) => _delivery.IsPending(port);
 
-    /// <summary>Says whether a vCPU polls, so that events wake it which it masks.</summary>
-    public void SetPolling(PvVcpu vcpu, bool polls)
+    /// <summary>Whether the port is bound to anything.</summary>
+    public bool IsBound(uint port)
     {
-        // A full barrier: the flag is set before the poller looks at the bits, and a sender sets its bit before it looks at the flag.
-        Volatile.Write(ref _polling[vcpu.Id], polls);
-        Interlocked.MemoryBarrier();
+        lock (_lock)
+        {
+            return _ports.TryGet(port, out EventChannel? channel) && channel.IsUsable;
+        }
     }
 
-    /// <summary>Whether the number could be a port's.</summary>
-    public bool IsValid(uint port) => port != 0 && port < (uint)_channels.Length;
+    /// <summary>Says whether a vCPU polls, so that events wake it which it masks. Before it looks at pending bits.</summary>
+    public void SetPolling(PvVcpu vcpu, bool polls)
+    {
+        if (polls)
+        {
+            _signal.BeginPoll(vcpu);
+        }
+        else
+        {
+            _signal.EndPoll(vcpu);
+        }
+    }
 
-    /// <summary>Closes all ports (EVTCHNOP_reset).</summary>
+    /// <summary>Has a vCPU look at every event, as its selector may have been lost in a move of struct vcpu_info.</summary>
+    public void SelectAll(PvVcpu vcpu) => _signal.SelectAll(vcpu);
+
+    /// <summary>Closes all ports and goes back to the 2-level ABI (EVTCHNOP_reset).</summary>
     public void Reset()
     {
         lock (_lock)
         {
-            for (uint port = 1; port < (uint)_channels.Length; port++)
+            foreach (EventChannel channel in _ports.All)
             {
-                CloseLocked(port);
+                Close(channel);
+            }
+
+            if (_fifo is { } fifo)
+            {
+                _delivery = _twoLevel;
+                _fifo = null;
+                fifo.Destroy();
             }
         }
     }
@@ -92,13 +133,15 @@ public sealed class EventChannels
     {
         lock (_lock)
         {
-            if (!TryAllocate(out port))
+            port = 0;
+            if (!TryAllocate(out EventChannel? channel))
             {
                 return -Errno.NoSpace;
             }
 
-            _channels[port].Status = EventChannelStatus.Unbound;
-            _channels[port].Remote = remote == DomainId.Self ? _domain.Id : remote;
+            channel.Status = EventChannelStatus.Unbound;
+            channel.RemoteDomain = Resolve(remote);
+            port = channel.Port;
             return 0;
         }
     }
@@ -106,32 +149,34 @@ public sealed class EventChannels
     internal long BindInterdomain(DomainId remote, uint remotePort, out uint port)
     {
         port = 0;
-        if (remote != DomainId.Self && remote != _domain.Id)
+        if (Resolve(remote) is var peerDomain && peerDomain != _domain.Id)
         {
-            // No service of domain 0 waits at a port of its own; other domains cannot be reached.
-            return remote == DomainId.Zero ? -Errno.Invalid : -Errno.NoSuchProcess;
+            // Domain 0's ports are all its back ends' own. Others are domains of other processes.
+            return peerDomain == DomainId.Zero ? -Errno.Invalid : -Errno.NoSuchProcess;
         }
 
         lock (_lock)
         {
-            if (!IsValid(remotePort) || _channels[remotePort].Status != EventChannelStatus.Unbound || _channels[remotePort].Remote != _domain.Id)
-            {
-                return -Errno.Invalid;
-            }
-
-            if (!TryAllocate(out port))
+            if (!TryAllocate(out EventChannel? channel))
             {
                 return -Errno.NoSpace;
             }
 
-            _channels[port].Status = EventChannelStatus.Interdomain;
-            _channels[port].Remote = _domain.Id;
-            _channels[port].RemotePort = new EventPort(remotePort);
-            _channels[remotePort].Status = EventChannelStatus.Interdomain;
-            _channels[remotePort].RemotePort = new EventPort(port);
+            if (!_ports.TryGet(remotePort, out EventChannel? peer) || peer.Status != EventChannelStatus.Unbound || peer.RemoteDomain != _domain.Id)
+            {
+                return -Errno.Invalid;
+            }
 
-            // Notifications may have been lost while the port was unbound.
-            SetPending(port);
+            channel.Status = EventChannelStatus.Interdomain;
+            channel.RemoteDomain = _domain.Id;
+            channel.Peer = peer;
+            peer.Status = EventChannelStatus.Interdomain;
+            peer.RemoteDomain = _domain.Id;
+            peer.Peer = channel;
+
+            // Notifications may have been lost while the other end was unbound.
+            _delivery.SetPending(channel.Vcpu, channel);
+            port = channel.Port;
             return 0;
         }
     }
@@ -151,20 +196,21 @@ public sealed class EventChannels
 
         lock (_lock)
         {
-            if (_virqs[vcpu, virq] != 0)
+            if (_virqs[vcpu, virq] is not null)
             {
                 return -Errno.Exists;
             }
 
-            if (!TryAllocate(out port))
+            if (!TryAllocate(out EventChannel? channel))
             {
                 return -Errno.NoSpace;
             }
 
-            _channels[port].Status = EventChannelStatus.VirtualIrq;
-            _channels[port].Vcpu = (int)vcpu;
-            _channels[port].Virq = (int)virq;
-            _virqs[vcpu, virq] = port;
+            channel.Status = EventChannelStatus.VirtualIrq;
+            channel.Vcpu = _domain.Vcpus[(int)vcpu];
+            channel.Virq = (int)virq;
+            _virqs[vcpu, virq] = channel;
+            port = channel.Port;
             return 0;
         }
     }
@@ -179,13 +225,81 @@ public sealed class EventChannels
 
         lock (_lock)
         {
-            if (!TryAllocate(out port))
+            if (!TryAllocate(out EventChannel? channel))
             {
                 return -Errno.NoSpace;
             }
 
-            _channels[port].Status = EventChannelStatus.InterProcessor;
-            _channels[port].Vcpu = (int)vcpu;
+            channel.Status = EventChannelStatus.InterProcessor;
+            channel.Vcpu = _domain.Vcpus[(int)vcpu];
+            port = channel.Port;
+            return 0;
+        }
+    }
+
+    internal long Close(uint port)
+    {
+        lock (_lock)
+        {
+            return _ports.TryGet(port, out EventChannel? channel) ? Close(channel) : -Errno.Invalid;
+        }
+    }
+
+    internal long Send(uint port)
+    {
+        HostEventPort? host = null;
+        lock (_lock)
+        {
+            if (!_ports.TryGet(port, out EventChannel? channel))
+            {
+                return -Errno.Invalid;
+            }
+
+            switch (channel.Status)
+            {
+                case EventChannelStatus.Interdomain when channel.Host is not null:
+                    host = channel.Host;
+                    break;
+                case EventChannelStatus.Interdomain:
+                    _delivery.SetPending(channel.Peer!.Vcpu, channel.Peer);
+                    break;
+                case EventChannelStatus.InterProcessor:
+                    _delivery.SetPending(channel.Vcpu, channel);
+                    break;
+                case EventChannelStatus.Unbound:
+                    break;
+                default:
+                    return -Errno.Invalid;
+            }
+        }
+
+        host?.OnGuestSend();
+        return 0;
+    }
+
+    /// <summary>What EVTCHNOP_status answers.</summary>
+    internal long GetStatus(uint port, out EventChannelStatus status, out uint vcpu, out DomainId remote, out uint detail)
+    {
+        status = EventChannelStatus.Closed;
+        remote = default;
+        vcpu = 0;
+        detail = 0;
+        lock (_lock)
+        {
+            if (!_ports.TryGet(port, out EventChannel? channel))
+            {
+                return -Errno.Invalid;
+            }
+
+            status = channel.Status;
+            vcpu = (uint)channel.Vcpu.Id;
+            remote = channel.RemoteDomain;
+            detail = channel.Status switch
+            {
+                EventChannelStatus.Interdomain => channel.Host?.Number ?? channel.Peer!.Port,
+                EventChannelStatus.VirtualIrq => (uint)channel.Virq,
+                _ => 0,
+            };
             return 0;
         }
     }
@@ -199,94 +313,113 @@ public sealed class EventChannels
 
         lock (_lock)
         {
-            if (!IsValid(port))
+            if (!_ports.TryGet(port, out EventChannel? channel)
+                || !(channel.Status is EventChannelStatus.Unbound or EventChannelStatus.Interdomain
+                    || (channel.Status == EventChannelStatus.VirtualIrq && VirtualIrq.IsGlobal(channel.Virq))))
             {
                 return -Errno.Invalid;
             }
 
-            ref EventChannel channel = ref _channels[port];
-            bool movable = channel.Status is EventChannelStatus.Unbound or EventChannelStatus.Interdomain
-                || (channel.Status == EventChannelStatus.VirtualIrq && VirtualIrq.IsGlobal(channel.Virq));
-            if (!movable)
-            {
-                return -Errno.Invalid;
-            }
-
-            channel.Vcpu = (int)vcpu;
+            channel.Vcpu = _domain.Vcpus[(int)vcpu];
             return 0;
         }
-    }
-
-    internal long Close(uint port)
-    {
-        lock (_lock)
-        {
-            return IsValid(port) && CloseLocked(port) ? 0 : -Errno.Invalid;
-        }
-    }
-
-    internal long Send(uint port)
-    {
-        HostEventPort? host;
-        lock (_lock)
-        {
-            if (!IsValid(port))
-            {
-                return -Errno.Invalid;
-            }
-
-            ref EventChannel channel = ref _channels[port];
-            host = channel.Host;
-            switch (channel.Status)
-            {
-                case EventChannelStatus.Interdomain when host is null:
-                    SetPending(channel.RemotePort.Value);
-                    return 0;
-                case EventChannelStatus.Interdomain:
-                    break;
-                case EventChannelStatus.InterProcessor:
-                    SetPending(port);
-                    return 0;
-                case EventChannelStatus.Unbound:
-                    return 0;
-                default:
-                    return -Errno.Invalid;
-            }
-        }
-
-        host.OnGuestSend();
-        return 0;
     }
 
     internal long Unmask(uint port)
     {
         lock (_lock)
         {
-            if (!IsValid(port) || _channels[port].Status == EventChannelStatus.Closed)
+            if (!_ports.TryGet(port, out EventChannel? channel))
             {
                 return -Errno.Invalid;
             }
 
-            _bits.Unmask(_domain.Vcpus[_channels[port].Vcpu], port);
+            if (channel.IsUsable)
+            {
+                _delivery.Unmask(channel);
+            }
+
             return 0;
         }
     }
 
-    /// <summary>A copy of a port's record; false for a number that is no port's.</summary>
-    internal bool TryGet(uint port, out EventChannel channel)
+    internal long SetPriority(uint port, uint priority)
     {
         lock (_lock)
         {
-            channel = IsValid(port) ? _channels[port] : default;
-            return IsValid(port);
+            if (!_ports.TryGet(port, out EventChannel? channel))
+            {
+                return -Errno.Invalid;
+            }
+
+            return _fifo is null ? -Errno.NoSystemCall : channel.IsUsable ? _fifo.SetPriority(channel, priority) : -Errno.Access;
         }
     }
 
-    internal bool IsConnected(HostEventPort host)
+    internal long InitControl(ulong frame, uint offset, uint vcpu)
+    {
+        if (_frames is null)
+        {
+            return -Errno.NoSystemCall;
+        }
+
+        if (vcpu >= (uint)_domain.Vcpus.Count)
+        {
+            return -Errno.NoEntry;
+        }
+
+        if (offset > GuestMemory.PageSize - EventFifo.ControlBlockSize || (offset & 7) != 0)
+        {
+            return -Errno.Invalid;
+        }
+
+        lock (_lock)
+        {
+            FifoEvents fifo = _fifo ?? new FifoEvents(_domain, _signal, _frames);
+            int error = fifo.MapControlBlock(_domain.Vcpus[(int)vcpu], frame, offset);
+            if (error == 0 && _fifo is null)
+            {
+                foreach (EventChannel channel in _ports.All)
+                {
+                    channel.PendingWithoutWord = _twoLevel.IsPending(channel.Port);
+                    channel.Priority = EventFifo.DefaultPriority;
+                }
+
+                _fifo = fifo;
+                _delivery = fifo;
+            }
+
+            return error;
+        }
+    }
+
+    internal long ExpandArray(ulong frame)
     {
         lock (_lock)
         {
-            return _channels[host.GuestPort.Value].Host == host;
+            if (_fifo is null)
+            {
+                return _frames is null ? -Errno.NoSystemCall : -Errno.NotSupported;
+            }
+
+            uint first = _fifo.PortCount;
+            int error = _fifo.AddPage(frame);
+            if (error != 0)
+            {
+                return error;
+            }
+
+            // Events from before the page was there.
+            for (uint port = first; port < _fifo.PortCount && _ports.TryGet(port, out EventChannel? channel); port++)
+            {
+                if (channel.PendingWithoutWord)
+                {
+                    channel.PendingWithoutWord = false;
+                    _fifo.SetPending(channel.Vcpu, channel);
+                }
+            }
+
+            return 0;
         }
     }
 
@@ -294,10 +427,18 @@ public sealed class EventChannels
     {
         lock (_lock)
         {
-            if (_channels[host.GuestPort.Value].Host == host)
+            if (Find(host) is { } channel)
             {
-                SetPending(host.GuestPort.Value);
+                _delivery.SetPending(channel.Vcpu, channel);
             }
+        }
+    }
+
+    internal bool IsConnected(HostEventPort host)
+    {
+        lock (_lock)
+        {
+            return Find(host) is not null;
         }
     }
 
@@ -305,79 +446,65 @@ public sealed class EventChannels
     {
         lock (_lock)
         {
-            ref EventChannel channel = ref _channels[host.GuestPort.Value];
-            if (channel.Host == host)
+            if (Find(host) is { } channel)
             {
                 channel.Host = null;
                 channel.Status = EventChannelStatus.Unbound;
+                channel.RemoteDomain = DomainId.Zero;
             }
         }
     }
 
-    private HostEventPort Connect(uint port, Action onGuestSend)
+    private EventChannel? Find(HostEventPort host) =>
+        _ports.TryGet(host.GuestPort.Value, out EventChannel? channel) && channel.Host == host ? channel : null;
+
+    private HostEventPort Connect(EventChannel channel, Action onGuestSend)
     {
-        HostEventPort host = new(this, new EventPort(port), onGuestSend);
-        ref EventChannel channel = ref _channels[port];
         channel.Status = EventChannelStatus.Interdomain;
-        channel.Remote = DomainId.Zero;
-        channel.Host = host;
-        return host;
+        channel.RemoteDomain = DomainId.Zero;
+        channel.Peer = null;
+        channel.Host = new HostEventPort(this, new EventPort(channel.Port), _nextHostPort++, onGuestSend);
+        return channel.Host;
     }
 
-    private bool TryAllocate(out uint port)
+    private DomainId Resolve(DomainId domain) => domain == DomainId.Self ? _domain.Id : domain;
+
+    private bool TryAllocate([NotNullWhen(true)] out EventChannel? channel)
     {
-        for (port = 1; port < (uint)_channels.Length; port++)
+        if (!_ports.TryFindFree(_delivery.PortLimit, _delivery.IsBusy, out channel))
         {
-            if (_channels[port].Status == EventChannelStatus.Closed)
-            {
-                _channels[port] = default;
-                return true;
-            }
+            return false;
         }
 
-        port = 0;
-        return false;
-    }
-
-    private bool CloseLocked(uint port)
-    {
-        ref EventChannel channel = ref _channels[port];
-        switch (channel.Status)
-        {
-            case EventChannelStatus.Closed:
-                return false;
-            case EventChannelStatus.VirtualIrq:
-                // A global VIRQ that was moved to another vCPU is kept under vCPU 0.
-                _virqs[VirtualIrq.IsGlobal(channel.Virq) ? 0 : channel.Vcpu, channel.Virq] = 0;
-                break;
-            case EventChannelStatus.Interdomain when channel.Host is null:
-                ref EventChannel other = ref _channels[channel.RemotePort.Value];
-                other.Status = EventChannelStatus.Unbound;
-                other.Remote = _domain.Id;
-                other.RemotePort = default;
-                break;
-            default:
-                break;
-        }
-
-        channel = default;
-        _bits.ClearPending(port);
+        _delivery.Initialise(channel);
         return true;
     }
 
-    private void SetPending(uint port)
+    private long Close(EventChannel channel)
     {
-        if (!_bits.SetPending(_domain.Vcpus[_channels[port].Vcpu], port))
+        switch (channel.Status)
         {
-            return;
+            case EventChannelStatus.Closed:
+                return -Errno.Invalid;
+            case EventChannelStatus.VirtualIrq:
+                int vcpu = VirtualIrq.IsGlobal(channel.Virq) ? 0 : channel.Vcpu.Id;
+                _virqs[vcpu, channel.Virq] = null;
+                break;
+            case EventChannelStatus.Interdomain when channel.Peer is { } peer:
+                peer.Status = EventChannelStatus.Unbound;
+                peer.RemoteDomain = _domain.Id;
+                peer.Peer = null;
+                break;
         }
 
-        for (int i = 0; i < _polling.Length; i++)
-        {
-            if (Volatile.Read(ref _polling[i]))
-            {
-                _domain.Vcpus[i].Notify();
-            }
-        }
+        // So that the next use of the port does not begin with an old event.
+        _delivery.ClearPending(channel);
+        channel.PendingWithoutWord = false;
+        channel.Status = EventChannelStatus.Closed;
+        channel.Vcpu = _domain.Vcpus[0];
+        channel.RemoteDomain = default;
+        channel.Peer = null;
+        channel.Host = null;
+        return 0;
     }
 }

@@ -9,15 +9,19 @@ public sealed class HostEventPort : IDisposable
 {
     private readonly EventChannels _channels;
 
-    internal HostEventPort(EventChannels channels, EventPort guestPort, Action onGuestSend)
+    internal HostEventPort(EventChannels channels, EventPort guestPort, uint number, Action onGuestSend)
     {
         _channels = channels;
         GuestPort = guestPort;
+        Number = number;
         OnGuestSend = onGuestSend;
     }
 
     /// <summary>The guest's end.</summary>
     public EventPort GuestPort { get; }
+
+    /// <summary>This end's number, as the guest sees it in EVTCHNOP_status.</summary>
+    public uint Number { get; }
 
     /// <summary>False once the guest closed its end; it does not become true again.</summary>
     public bool IsConnected => _channels.IsConnected(this);

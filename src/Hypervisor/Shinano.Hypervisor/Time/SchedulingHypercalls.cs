@@ -119,7 +119,7 @@ public sealed class SchedulingHypercalls
             return -Errno.Fault;
         }
 
-        if (ports.Any(port => !_events.IsValid(port)))
+        if (ports.Any(port => !_events.IsBound(port)))
         {
             return -Errno.Invalid;
         }

@@ -1,0 +1,86 @@
+using Shinano.Hypervisor.Hypercalls;
+using Shinano.X86;
+using Shinano.XenAbi;
+
+namespace Shinano.Hypervisor.Mmu;
+
+/// <summary>The MMU's books as the other subsystems use them.</summary>
+public sealed class MmuGuestFrames(Domain domain, MmuHypercalls mmu) : IGuestFrames
+{
+    /// <inheritdoc/>
+    public bool TryHold(ulong frame)
+    {
+        lock (mmu.MmuLock)
+        {
+            return mmu.Types.Acquire(frame, FrameType.Writable) == 0;
+        }
+    }
+
+    /// <inheritdoc/>
+    public void Release(ulong frame)
+    {
+        lock (mmu.MmuLock)
+        {
+            mmu.Types.Release(frame);
+        }
+    }
+
+    /// <inheritdoc/>
+    public bool TryAllocateShared(out Mfn frame)
+    {
+        lock (mmu.MmuLock)
+        {
+            return mmu.Space.TryAllocateShared(out frame);
+        }
+    }
+
+    /// <inheritdoc/>
+    public bool TryFindEntry(PvVcpu vcpu, ulong address, out ulong entry)
+    {
+        lock (mmu.MmuLock)
+        {
+            return mmu.TryFindEntry(vcpu.CurrentRoot, address, out entry);
+        }
+    }
+
+    /// <inheritdoc/>
+    public int ReplaceEntry(PvVcpu vcpu, ulong entry, ulong value, ulong? expectedFrame)
+    {
+        lock (mmu.MmuLock)
+        {
+            if (!mmu.Space.TryGet(entry >> 12, out int index)
+                || mmu.Space[index].Type != FrameType.L1
+                || mmu.Space[index].TypeCount == 0
+                || !domain.Memory.TryReadUInt64(entry, out ulong old)
+                || (expectedFrame is { } frame && ((old & PageTableEntry.Present) == 0 || PageTableEntry.Frame(old) != frame)))
+            {
+                return -Errno.Invalid;
+            }
+
+            int error = mmu.WriteEntry(entry, value, keepAccessedDirty: false);
+            if (error != 0)
+            {
+                return error;
+            }
+        }
+
+        foreach (PvVcpu other in domain.Vcpus)
+        {
+            if (other != vcpu)
+            {
+                other.Cpu.RequestFlush();
+            }
+        }
+
+        vcpu.Cpu.FlushTranslations();
+        foreach (PvVcpu other in domain.Vcpus)
+        {
+            if (other != vcpu)
+            {
+                other.Cpu.WaitUntilFlushed();
+            }
+        }
+
+        return 0;
+    }
+}
