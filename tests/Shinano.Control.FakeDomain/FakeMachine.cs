@@ -9,7 +9,9 @@ internal sealed class FakeMachine(DomainSpec spec, FakeBehaviour behaviour, Fake
     private readonly List<IDomainEvents> _subscribers = [];
     private readonly TaskCompletionSource _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private DomainBuildResult? _build;
+    private readonly List<string> _typedAhead = [];
     private bool _paused = true;
+    private bool _started;
     private long _maxMemory = spec.MaxMemoryBytes;
     private string _name = spec.Name;
     private ShutdownReason? _reason;
@@ -24,9 +26,18 @@ internal sealed class FakeMachine(DomainSpec spec, FakeBehaviour behaviour, Fake
         }
     }
 
-    /// <summary>A line typed at the console.</summary>
+    /// <summary>A line typed at the console; it waits until somebody could read it.</summary>
     public void Type(string line)
     {
+        lock (_lock)
+        {
+            if (!_started)
+            {
+                _typedAhead.Add(line);
+                return;
+            }
+        }
+
         if (line == "die")
         {
             Environment.FailFast("told to die");
@@ -124,10 +135,27 @@ internal sealed class FakeMachine(DomainSpec spec, FakeBehaviour behaviour, Fake
             events.Started();
         }
 
-        console.Write($"{behaviour.Value("say") ?? "fake console"}\r\n# ");
+        if (!_started)
+        {
+            console.Write($"{behaviour.Value("say") ?? "fake console"}\r\n# ");
+        }
+
         if (behaviour.Value("shutdown") is { } reason)
         {
             ShutDown(Enum.Parse<ShutdownReason>(reason, ignoreCase: true));
+        }
+
+        string[] ahead;
+        lock (_lock)
+        {
+            _started = true;
+            ahead = [.. _typedAhead];
+            _typedAhead.Clear();
+        }
+
+        foreach (string line in ahead)
+        {
+            Type(line);
         }
 
         return Task.CompletedTask;

@@ -29,8 +29,8 @@ internal sealed record XmEnvironment
         ShinanoPaths paths = ShinanoPaths.Current;
         return new XmEnvironment
         {
-            Output = Console.Out,
-            Error = Console.Error,
+            Output = Writer(Console.OpenStandardOutput()),
+            Error = Writer(Console.OpenStandardError()),
             OpenOutput = Console.OpenStandardOutput,
 
             // Console's own stream edits lines when it is a terminal; a domain's console wants the bytes.
@@ -40,6 +40,11 @@ internal sealed record XmEnvironment
             IsInteractive = !Console.IsErrorRedirected,
         };
     }
+
+    /// <summary>
+    /// Not Console.Out: on a terminal that one first switches the keypad to application mode, and a guest's editor would get other keys.
+    /// </summary>
+    private static StreamWriter Writer(Stream stream) => new(stream) { AutoFlush = true };
 
     public void WriteLine(FormattableString line) => Output.WriteLine(line.ToString(System.Globalization.CultureInfo.InvariantCulture));
 

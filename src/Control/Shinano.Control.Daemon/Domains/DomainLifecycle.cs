@@ -213,8 +213,16 @@ internal sealed class DomainLifecycle(
     /// <summary>Watches a freshly built domain and lets it run.</summary>
     public async Task RunAsync(DomainEntry entry, CancellationToken cancellationToken)
     {
+        DomainConnection connection = entry.RequireConnection();
         Watch(entry);
-        await entry.RequireConnection().CallAsync((domain, token) => domain.UnpauseAsync(token), DomainEntry.QuickCall, cancellationToken);
+        try
+        {
+            await connection.CallAsync((domain, token) => domain.UnpauseAsync(token), DomainEntry.QuickCall, cancellationToken);
+        }
+        catch (DomainFailureException) when (entry.Ended)
+        {
+            // It ran, ended and was removed before it could answer; its outcome says how.
+        }
     }
 
     private async Task<string> DumpAsync(DomainEntry entry)

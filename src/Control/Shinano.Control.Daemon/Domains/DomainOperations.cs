@@ -163,6 +163,11 @@ internal sealed class DomainOperations(
         }
 
         DomainEntry entry = registry.Find(domain);
+        if (entry.Record.Phase == DomainPhase.Starting)
+        {
+            throw new DomainFailureException(DomainFailureCode.WrongState, $"domain '{entry.Record.Name}' is still being built");
+        }
+
         return entry.Ended || entry.Connection is null
             ? throw new DomainFailureException(DomainFailureCode.WrongState, $"domain '{entry.Record.Name}' has ended")
             : entry;
