@@ -1,0 +1,18 @@
+using Shinano.XenAbi;
+using Shinano.XenStore.Client;
+
+namespace Shinano.Devices.Paravirtual.XenStore;
+
+/// <summary>The relay over xend's socket.</summary>
+internal sealed class SocketRelay(DomainId domain, string socketPath, IRingRelayGuest guest) : IXenStoreRelay
+{
+    private readonly RingRelayConnection _connection = new(domain, socketPath, guest);
+
+    public bool GuestBrokeProtocol => _connection.GuestBrokeProtocol;
+
+    public int Submit(ReadOnlySpan<byte> bytes) => _connection.Submit(bytes);
+
+    public Task ResetAsync() => _connection.ResetAsync();
+
+    public ValueTask DisposeAsync() => _connection.DisposeAsync();
+}
