@@ -1,4 +1,5 @@
 using Shinano.Hypervisor.Hypercalls;
+using Shinano.Hypervisor.Traps;
 using Shinano.Memory;
 using Shinano.X86;
 using Shinano.XenAbi;
@@ -79,10 +80,15 @@ public sealed class Domain
         ShutDown?.Invoke(reason);
     }
 
-    /// <summary>The guest did what no guest may (a fault while handling a fault, a bad callback): it crashes, nothing else does.</summary>
+    /// <summary>The guest did what no guest may (a fault while handling a fault, a bad callback): it crashes, nothing else does. On the vCPU's own thread.</summary>
     public void Crash(PvVcpu? vcpu, string why)
     {
         Log.Write($"{Id}v{vcpu?.Id.ToString() ?? "-"}: domain crashed: {why}");
+        if (vcpu is not null)
+        {
+            CrashReport.Write(vcpu);
+        }
+
         RequestShutdown(ShutdownReason.Crash);
     }
 }

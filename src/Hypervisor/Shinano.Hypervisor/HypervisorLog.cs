@@ -21,6 +21,15 @@ public sealed class HypervisorLog
         }
     }
 
+    /// <summary>Forgets the lines.</summary>
+    public void Clear()
+    {
+        lock (_lock)
+        {
+            _lines.Clear();
+        }
+    }
+
     /// <summary>The lines kept, oldest first.</summary>
     public IReadOnlyList<string> Snapshot()
     {

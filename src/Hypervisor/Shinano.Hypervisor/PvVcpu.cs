@@ -57,6 +57,11 @@ public sealed unsafe class PvVcpu
     /// <summary>An event upcall is pending and not masked. Any thread.</summary>
     public bool IsUpcallDue => VcpuInfo.IsUpcallDue(this);
 
+    /// <summary>A register of up to 8 bytes by its name in <see cref="RegisterTable"/>, for debugging output; the vCPU must be parked.</summary>
+    public ulong ReadRegister(string name) => RegisterTable.TryFind(name, out RegisterDescriptor register)
+        ? RegisterTable.Get(State, register)
+        : throw new ArgumentException($"no register {name}", nameof(name));
+
     /// <summary>Called by anyone to make the vCPU look at its events and requests: wakes it when it is blocked, leaves guest code when it runs.</summary>
     public Action? Waker { get; set; }
 

@@ -11,6 +11,9 @@ public struct FrameInfo
 
     /// <summary>All page-table entries that name the frame, whatever their rights.</summary>
     public int References;
+
+    /// <summary>Value of the flush counter when the last writable mapping went: until the next flush a CPU may still write through it.</summary>
+    public uint WritableUntil;
     public FrameType Type;
     public FrameOwner Owner;
     public bool Pinned;

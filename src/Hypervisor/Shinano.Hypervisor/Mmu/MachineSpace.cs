@@ -112,6 +112,9 @@ public sealed class MachineSpace
     /// <summary>Most pages the domain may have (mem-max).</summary>
     public ulong MaximumPages { get; set; }
 
+    /// <summary>The most <see cref="MaximumPages"/> can be.</summary>
+    public ulong BuiltMaximum => _guestFrames - Slack;
+
     /// <summary>Pages the domain has.</summary>
     public ulong TotalPages { get; private set; }
 

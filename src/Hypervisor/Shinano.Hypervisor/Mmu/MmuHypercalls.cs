@@ -32,7 +32,7 @@ public sealed class MmuHypercalls
         _domain = domain;
         _memory = space.Memory;
         Space = space;
-        Types = new PageTypes(space);
+        Types = new PageTypes(space, FlushEverywhere);
         HypercallTable calls = domain.Hypercalls;
         calls.Add(HypercallNumber.MmuUpdate, MmuUpdate);
         calls.Add(HypercallNumber.MmuExtOp, MmuExtOp);
@@ -492,6 +492,20 @@ public sealed class MmuHypercalls
 
         entry = table + ((ulong)PageTableEntry.Index(address, 1) * 8);
         return true;
+    }
+
+    /// <summary>Drops all translations of all vCPUs. From a hypercall or before the domain runs: the caller's own vCPU is not in guest code.</summary>
+    private void FlushEverywhere()
+    {
+        foreach (PvVcpu vcpu in _domain.Vcpus)
+        {
+            vcpu.Cpu.RequestFlush();
+        }
+
+        foreach (PvVcpu vcpu in _domain.Vcpus)
+        {
+            vcpu.Cpu.WaitUntilFlushed();
+        }
     }
 
     /// <summary>Drops translations of some vCPUs, and returns when none of them uses an old one any more.</summary>

@@ -8,12 +8,17 @@ namespace Shinano.Hypervisor.Mmu;
 /// Counts the uses of frames and checks page tables, as Xen's get_page_type and its kin do: a frame is a page table of one level, or descriptors, or
 /// writable, and never two of these at once. Callers hold the MMU lock.
 /// </summary>
-public sealed class PageTypes(MachineSpace space)
+/// <param name="space">The domain's frames.</param>
+/// <param name="flushAll">Has every vCPU drop its translations; on return none uses an old one.</param>
+public sealed class PageTypes(MachineSpace space, Action flushAll)
 {
     /// <summary>Software bit 52 marks pages that the guest's kernel sees as its own. Source: Xen's _PAGE_GUEST_KERNEL.</summary>
     private const ulong GuestKernel = 1UL << 52;
 
     private readonly GuestMemory _memory = space.Memory;
+
+    /// <summary>Flushes so far, from 1: a new frame's 0 is none of them.</summary>
+    private uint _flushes = 1;
 
     /// <summary>Takes a reference of a type; a frame without references of its old type changes over, page tables after a check of every entry.</summary>
     /// <returns>0, or a negated <see cref="Errno"/>.</returns>
@@ -41,6 +46,13 @@ public sealed class PageTypes(MachineSpace space)
             return -Errno.Invalid;
         }
 
+        if (type != FrameType.Writable && info.WritableUntil == _flushes)
+        {
+            // Guests leave this flush to the hypervisor: without it a table could be written past its checks (Xen: get_page_type).
+            flushAll();
+            _flushes++;
+        }
+
         info.Type = type;
         info.TypeCount = 1;
         int error = type switch
@@ -66,7 +78,16 @@ public sealed class PageTypes(MachineSpace space)
             return;
         }
 
-        if (--space[index].TypeCount == 0 && space[index].Type is >= FrameType.L1 and <= FrameType.L4)
+        if (--space[index].TypeCount != 0)
+        {
+            return;
+        }
+
+        if (space[index].Type == FrameType.Writable)
+        {
+            space[index].WritableUntil = _flushes;
+        }
+        else if (space[index].Type is >= FrameType.L1 and <= FrameType.L4)
         {
             int level = (int)space[index].Type;
             space[index].Type = FrameType.None;

@@ -43,4 +43,12 @@ public static unsafe class InitialState
         state->Gs = FlatSegments.Null();
         state->Idtr = default;
     }
+
+    /// <summary>Sets the registers with which the first vCPU enters a kernel. Source: public/xen.h: start-of-day: RSI is start_info, RSP the stack.</summary>
+    public static void Enter(PvVcpu vcpu, ulong entry, ulong stack, ulong startInfo)
+    {
+        vcpu.State->Rip = entry;
+        vcpu.State->Gpr[4] = stack;
+        vcpu.State->Gpr[6] = startInfo;
+    }
 }

@@ -101,7 +101,7 @@ public sealed unsafe class VcpuRunner
                 break;
             case CpuExitKind.Hypercall:
                 // VMCALL is no instruction of a PV guest.
-                _vcpu.State->Rip -= (ulong)exit.InstructionLength;
+                _vcpu.State->Rip -= VmcallLength;
                 TrapDelivery.Inject(_vcpu, ExceptionVector.InvalidOpcode);
                 break;
             case CpuExitKind.ReadMsr:
@@ -147,4 +147,5 @@ public sealed unsafe class VcpuRunner
     }
 
     private const ulong SyscallLength = 2;
+    private const ulong VmcallLength = 3;
 }

@@ -1,0 +1,318 @@
+using System.Diagnostics;
+using Shinano.Control.Api.Domains;
+using Shinano.Hypervisor;
+using Shinano.Hypervisor.Traps;
+
+namespace Shinano.Machine.Control;
+
+/// <summary>What xend may ask of this domain process. Calls come on thread-pool threads and never wait for guest code other than by pausing it.</summary>
+internal sealed class DomainControl(DomainSpec spec, IDomainEvents events) : IDomainProcess, IDisposable
+{
+    private readonly Lock _lock = new();
+    private readonly TaskCompletionSource _destroyed = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private PvMachine? _machine;
+    private DomainBuildResult? _build;
+    private bool _buildTried;
+    private bool _started;
+    private string _name = spec.Name;
+    private long _maxMemory = spec.MaxMemoryBytes;
+
+    /// <summary>Completes when the domain was destroyed and the process may end.</summary>
+    public Task Destroyed => _destroyed.Task;
+
+    public Task<DomainHello> HelloAsync(CancellationToken cancellationToken) => Task.FromResult(new DomainHello
+    {
+        ProtocolVersion = DomainControlChannel.ProtocolVersion,
+        DomainId = spec.DomainId,
+        Uuid = spec.Uuid,
+        Name = _name,
+        ProcessId = Environment.ProcessId,
+    });
+
+    public Task<DomainBuildResult> BuildAsync(CancellationToken cancellationToken) => Task.Run(Build, cancellationToken);
+
+    public Task<DomainStatus> GetStatusAsync(CancellationToken cancellationToken)
+    {
+        lock (_lock)
+        {
+            if (_machine is not { } machine)
+            {
+                return Task.FromResult(new DomainStatus
+                {
+                    State = DomainStates.Paused,
+                    Vcpus = [],
+                    MemoryBytes = 0,
+                    MaxMemoryBytes = _maxMemory,
+                    UptimeNanoseconds = 0,
+                    CpuEngine = spec.CpuEngine ?? EngineChoice.Default,
+                });
+            }
+
+            List<VcpuStatus> vcpus = [];
+            for (int i = 0; i < machine.Domain.Vcpus.Count; i++)
+            {
+                PvVcpu vcpu = machine.Domain.Vcpus[i];
+                VcpuRunner runner = machine.Runner.Vcpus[i];
+                vcpus.Add(new VcpuStatus
+                {
+                    Id = i,
+                    State = StateOf(vcpu),
+                    HostCpu = vcpu.Online ? runner.HostCpu : -1,
+                    CpuTimeNanoseconds = runner.CpuTimeNanoseconds,
+                    Affinity = spec.CpuAffinity,
+                });
+            }
+
+            return Task.FromResult(new DomainStatus
+            {
+                State = StatesOf(machine, vcpus),
+                ShutdownReason = machine.Domain.Shutdown is { } reason ? (Shinano.Control.Api.Domains.ShutdownReason)reason : null,
+                Build = _build,
+                Vcpus = vcpus,
+                MemoryBytes = machine.MemoryBytes,
+                MaxMemoryBytes = _maxMemory,
+                UptimeNanoseconds = (long)machine.Runner.Uptime.TotalNanoseconds,
+                CpuEngine = machine.EngineName,
+            });
+        }
+    }
+
+    public Task PauseAsync(CancellationToken cancellationToken) => OnMachine(m => m.Runner.Pause(), cancellationToken);
+
+    public Task UnpauseAsync(CancellationToken cancellationToken) => OnMachine(
+        m =>
+        {
+            if (!_started)
+            {
+                _started = true;
+                events.Started();
+            }
+
+            m.Runner.Unpause();
+        },
+        cancellationToken);
+
+    public Task DestroyAsync(CancellationToken cancellationToken)
+    {
+        return Task.Run(
+            () =>
+            {
+                lock (_lock)
+                {
+                    _machine?.Runner.Stop();
+                    _machine?.Dispose();
+                }
+
+                _destroyed.TrySetResult();
+            },
+            CancellationToken.None);
+    }
+
+    public Task SetMaxMemoryAsync(long bytes, CancellationToken cancellationToken) => OnMachine(
+        m =>
+        {
+            if (bytes < 0 || !m.TrySetMaximumMemory(bytes))
+            {
+                throw new DomainFailureException(
+                    DomainFailureCode.InvalidArgument,
+                    $"maximum memory of {bytes >> 20} MiB: the domain was built for at most {spec.MaxMemoryBytes >> 20} MiB");
+            }
+
+            _maxMemory = bytes;
+        },
+        cancellationToken);
+
+    public Task SetNameAsync(string name, CancellationToken cancellationToken)
+    {
+        _name = name;
+        return Task.CompletedTask;
+    }
+
+    public Task SendTriggerAsync(DomainTrigger trigger, int vcpu, CancellationToken cancellationToken) => OnMachine(
+        m =>
+        {
+            if (trigger is not (DomainTrigger.Nmi or DomainTrigger.Reset))
+            {
+                throw new DomainFailureException(
+                    DomainFailureCode.NotSupported, $"a paravirtual domain takes the triggers nmi and reset, not {trigger.ToString().ToLowerInvariant()}");
+            }
+
+            if (trigger == DomainTrigger.Reset)
+            {
+                m.Domain.RequestShutdown(Hypervisor.ShutdownReason.Reboot);
+                return;
+            }
+
+            if (vcpu < 0 || vcpu >= m.Domain.Vcpus.Count)
+            {
+                throw new DomainFailureException(DomainFailureCode.InvalidArgument, $"no vCPU {vcpu}: the domain has 0 to {m.Domain.Vcpus.Count - 1}");
+            }
+
+            m.Domain.Vcpus[vcpu].Traps.RaiseNmi();
+            m.Domain.Vcpus[vcpu].Notify();
+        },
+        cancellationToken);
+
+    public Task DumpCoreAsync(string path, CancellationToken cancellationToken) => OnMachine(m => DumpCore(m, path), cancellationToken);
+
+    public Task SendDebugKeysAsync(string keys, CancellationToken cancellationToken) => OnMachine(
+        m =>
+        {
+            foreach (char key in keys)
+            {
+                DebugKeys.Handle(m, key);
+            }
+        },
+        cancellationToken);
+
+    public Task<IReadOnlyList<PerfCounter>> GetPerfCountersAsync(CancellationToken cancellationToken)
+    {
+        lock (_lock)
+        {
+            return Task.FromResult<IReadOnlyList<PerfCounter>>(_machine is { } machine ? PerfCounters.Of(machine) : []);
+        }
+    }
+
+    public Task<string> GetHypervisorLogAsync(bool clear, CancellationToken cancellationToken)
+    {
+        lock (_lock)
+        {
+            if (_machine is not { } machine)
+            {
+                return Task.FromResult("");
+            }
+
+            string log = string.Concat(machine.Domain.Log.Snapshot().Select(l => l + "\n"));
+            if (clear)
+            {
+                machine.Domain.Log.Clear();
+            }
+
+            return Task.FromResult(log);
+        }
+    }
+
+    public void Dispose() => _machine?.Dispose();
+
+    private static VcpuRunState StateOf(PvVcpu vcpu) => vcpu.Scheduling.State switch
+    {
+        _ when !vcpu.Online => VcpuRunState.Offline,
+        RunState.Running => VcpuRunState.Running,
+        RunState.Blocked => VcpuRunState.Blocked,
+        RunState.Runnable => VcpuRunState.Paused,
+        _ when vcpu.Domain.Shutdown is null => VcpuRunState.Paused,
+        _ => VcpuRunState.Offline,
+    };
+
+    private static DomainStates StatesOf(PvMachine machine, List<VcpuStatus> vcpus)
+    {
+        DomainStates states = DomainStates.None;
+        if (machine.Domain.Shutdown is { } reason)
+        {
+            states |= DomainStates.Shutdown;
+            states |= reason == Hypervisor.ShutdownReason.Crash ? DomainStates.Crashed : DomainStates.None;
+        }
+        else if (machine.Runner.IsPaused)
+        {
+            states |= DomainStates.Paused;
+        }
+        else if (vcpus.Exists(v => v.State == VcpuRunState.Running))
+        {
+            states |= DomainStates.Running;
+        }
+        else
+        {
+            states |= DomainStates.Blocked;
+        }
+
+        return states;
+    }
+
+    private static void DumpCore(PvMachine machine, string path)
+    {
+        bool wasPaused = machine.Runner.IsPaused;
+        machine.Runner.Pause();
+        bool complete = false;
+        bool created = false;
+        try
+        {
+            using (FileStream output = new(path, new FileStreamOptions
+            {
+                Mode = FileMode.CreateNew,
+                Access = FileAccess.Write,
+                UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite,
+                BufferSize = 1 << 16,
+            }))
+            {
+                created = true;
+                machine.WriteCore(output);
+            }
+
+            complete = true;
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new DomainFailureException(DomainFailureCode.HostResource, $"{path}: cannot write the core: {e.Message}", e);
+        }
+        finally
+        {
+            if (created && !complete)
+            {
+                File.Delete(path);
+            }
+
+            if (!wasPaused)
+            {
+                machine.Runner.Unpause();
+            }
+        }
+    }
+
+    private DomainBuildResult Build()
+    {
+        lock (_lock)
+        {
+            if (_buildTried)
+            {
+                throw new DomainFailureException(DomainFailureCode.WrongState, "the domain has been built already");
+            }
+
+            _buildTried = true;
+        }
+
+        Stopwatch clock = Stopwatch.StartNew();
+        PvMachine machine = PvMachine.Build(
+            MachineSettings.Of(spec),
+            (stage, detail) => events.Progress(new BuildProgress(stage, detail, (long)clock.Elapsed.TotalNanoseconds)));
+        try
+        {
+        }
+        catch
+        {
+            machine.Dispose();
+            throw;
+        }
+
+        machine.Domain.ShutDown += reason => events.ShutDown((Shinano.Control.Api.Domains.ShutdownReason)reason);
+        lock (_lock)
+        {
+            _machine = machine;
+            return _build = machine.Result;
+        }
+    }
+
+    private Task OnMachine(Action<PvMachine> action, CancellationToken cancellationToken) => Task.Run(
+        () =>
+        {
+            lock (_lock)
+            {
+                if (_machine is not { } machine || _destroyed.Task.IsCompleted)
+                {
+                    throw new DomainFailureException(DomainFailureCode.WrongState, "the domain has not been built");
+                }
+
+                action(machine);
+            }
+        },
+        cancellationToken);
+}

@@ -1,0 +1,66 @@
+using System.ComponentModel;
+using System.Net.Sockets;
+using System.Runtime.InteropServices;
+using Shinano.Control.Api.Domains;
+using Shinano.Linux;
+using Shinano.Machine.Control;
+
+namespace Shinano.Machine;
+
+/// <summary><c>domain --spec FILE</c>: the domain process that xend starts.</summary>
+internal static class DomainCommand
+{
+    /// <summary>Serves the control channel until the domain is destroyed.</summary>
+    /// <returns>The process's exit code.</returns>
+    public static async Task<int> RunAsync(string specPath)
+    {
+        DomainSpec spec;
+        try
+        {
+            spec = DomainSpecFile.Read(specPath);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or InvalidDataException)
+        {
+            await Console.Error.WriteLineAsync($"shinano: cannot read the domain specification: {e.Message}").ConfigureAwait(false);
+            return ExitCodes.Failure;
+        }
+
+        try
+        {
+            return await ServeAsync(spec).ConfigureAwait(false);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or SocketException or Win32Exception)
+        {
+            DomainFailure failure = new(DomainFailureCode.HostResource, $"{spec.ControlSocketPath}: {e.Message}");
+            await Console.Error.WriteLineAsync($"shinano: {failure.Message}").ConfigureAwait(false);
+            DomainSpecFile.WriteFailure(spec.FailurePath, failure);
+            return ExitCodes.Failure;
+        }
+    }
+
+    private static async Task<int> ServeAsync(DomainSpec spec)
+    {
+        DomainControl? control = null;
+        using ControlServer server = new(spec.ControlSocketPath, events => control = new DomainControl(spec, events));
+        using (control!)
+        {
+            using PosixSignalRegistration terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, context =>
+            {
+                context.Cancel = true;
+                _ = control!.DestroyAsync(CancellationToken.None);
+            });
+
+            // Nothing of the guest has been looked at yet. Sockets and files are opened under these rules from here on.
+            ProcessConfinement.ForbidNewPrivileges();
+            ProcessConfinement.ForbidCoreFiles();
+            SystemCallFilter.Install();
+            await control!.Destroyed.ConfigureAwait(false);
+
+            // The reply to the destroy is on its way: let the clients close, for a moment, before the process ends under them.
+            server.StopListening();
+            await server.DrainAsync(TimeSpan.FromSeconds(1)).ConfigureAwait(false);
+        }
+
+        return ExitCodes.Success;
+    }
+}

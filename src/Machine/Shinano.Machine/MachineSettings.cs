@@ -1,0 +1,45 @@
+using Shinano.Control.Api.Domains;
+
+namespace Shinano.Machine;
+
+/// <summary>What a domain is assembled from.</summary>
+internal sealed record MachineSettings
+{
+    public required int DomainId { get; init; }
+
+    public required Guid Uuid { get; init; }
+
+    public required string Name { get; init; }
+
+    /// <summary>Bytes, a multiple of 4096.</summary>
+    public required long MemoryBytes { get; init; }
+
+    /// <summary>Ceiling for ballooning, bytes.</summary>
+    public required long MaxMemoryBytes { get; init; }
+
+    public required int MaxVcpus { get; init; }
+
+    public required string KernelPath { get; init; }
+
+    public string? RamdiskPath { get; init; }
+
+    public string CommandLine { get; init; } = "";
+
+    /// <summary>Name of an engine, or null for the default.</summary>
+    public string? CpuEngine { get; init; }
+
+    /// <summary>The part of a specification that the assembly needs.</summary>
+    public static MachineSettings Of(DomainSpec spec) => new()
+    {
+        DomainId = spec.DomainId,
+        Uuid = spec.Uuid,
+        Name = spec.Name,
+        MemoryBytes = spec.MemoryBytes,
+        MaxMemoryBytes = spec.MaxMemoryBytes,
+        MaxVcpus = spec.MaxVcpus,
+        KernelPath = spec.KernelPath,
+        RamdiskPath = spec.RamdiskPath,
+        CommandLine = spec.CommandLine,
+        CpuEngine = spec.CpuEngine,
+    };
+}

@@ -1,0 +1,154 @@
+using System.Globalization;
+using Shinano.Control.Api.Domains;
+using Shinano.Machine.Control;
+using ShutdownReason = Shinano.Hypervisor.ShutdownReason;
+
+namespace Shinano.Machine;
+
+/// <summary><c>run</c>: one domain in this process with its console on standard input and output, without xend or xenstore. For development and tests.</summary>
+internal static class RunCommand
+{
+    /// <summary>Runs the guest until it stops.</summary>
+    /// <returns>The process's exit code; see <see cref="ExitCodes"/>.</returns>
+    public static async Task<int> RunAsync(string[] arguments)
+    {
+        if (!TryParse(arguments, out MachineSettings? settings, out bool verbose, out string problem))
+        {
+            await Console.Error.WriteLineAsync($"run: {problem}").ConfigureAwait(false);
+            return ExitCodes.Usage;
+        }
+
+        try
+        {
+            using PvMachine machine = PvMachine.Build(settings!, (stage, detail) =>
+            {
+                if (verbose)
+                {
+                    Console.Error.WriteLine($"{stage}: {detail}");
+                }
+            });
+            TaskCompletionSource<ShutdownReason> ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
+            machine.Domain.ShutDown += reason => ended.TrySetResult(reason);
+            ConsoleCancelEventHandler interrupt = (_, e) =>
+            {
+                e.Cancel = true;
+                ended.TrySetResult(ShutdownReason.PowerOff);
+            };
+            Console.CancelKeyPress += interrupt;
+            machine.Runner.Unpause();
+            ShutdownReason reason = await ended.Task.ConfigureAwait(false);
+            machine.Runner.Stop();
+            if (verbose || reason == ShutdownReason.Crash)
+            {
+                foreach (string line in machine.Domain.Log.Snapshot())
+                {
+                    await Console.Error.WriteLineAsync($"(XEN) {line}").ConfigureAwait(false);
+                }
+            }
+
+            if (verbose)
+            {
+                foreach (PerfCounter counter in PerfCounters.Of(machine))
+                {
+                    await Console.Error.WriteLineAsync($"{counter.Name} {counter.Value}").ConfigureAwait(false);
+                }
+            }
+
+            return ExitCodes.Of(reason);
+        }
+        catch (DomainFailureException e)
+        {
+            await Console.Error.WriteLineAsync($"run: {e.Message}").ConfigureAwait(false);
+            return ExitCodes.Failure;
+        }
+    }
+
+    private static bool TryParse(string[] arguments, out MachineSettings? settings, out bool verbose, out string problem)
+    {
+        settings = null;
+        verbose = false;
+        problem = "";
+        string? kernel = null;
+        string? ramdisk = null;
+        string? engine = null;
+        string commandLine = "console=hvc0 earlyprintk=xen";
+        long memory = 256L << 20;
+        int vcpus = 1;
+        for (int i = 0; i < arguments.Length; i++)
+        {
+            if (arguments[i] is "--verbose" or "--stats")
+            {
+                verbose = true;
+                continue;
+            }
+
+            if (i + 1 == arguments.Length)
+            {
+                problem = $"{arguments[i]} wants a value";
+                return false;
+            }
+
+            string value = arguments[++i];
+            bool good = true;
+            switch (arguments[i - 1])
+            {
+                case "--kernel":
+                    kernel = value;
+                    break;
+                case "--ramdisk":
+                    ramdisk = value;
+                    break;
+                case "--cmdline":
+                    commandLine = value;
+                    break;
+                case "--engine":
+                    engine = value;
+                    break;
+                case "--memory":
+                    good = TryParseSize(value, out memory);
+                    break;
+                case "--vcpus":
+                    good = int.TryParse(value, NumberStyles.None, CultureInfo.InvariantCulture, out vcpus) && vcpus is >= 1 and <= 32;
+                    break;
+                default:
+                    problem = $"unknown option {arguments[i - 1]}";
+                    return false;
+            }
+
+            if (!good)
+            {
+                problem = $"{arguments[i - 1]} {value}: not a {(arguments[i - 1] == "--vcpus" ? "number from 1 to 32" : "size such as 256M")}";
+                return false;
+            }
+        }
+
+        if (kernel is null)
+        {
+            problem = "--kernel is missing";
+            return false;
+        }
+
+        settings = new MachineSettings
+        {
+            DomainId = 1,
+            Uuid = Guid.NewGuid(),
+            Name = "run",
+            MemoryBytes = memory,
+            MaxMemoryBytes = memory,
+            MaxVcpus = vcpus,
+            KernelPath = kernel,
+            RamdiskPath = ramdisk,
+            CommandLine = commandLine,
+            CpuEngine = engine,
+        };
+        return true;
+    }
+
+    private static bool TryParseSize(string text, out long bytes)
+    {
+        int shift = text.Length == 0 ? 0 : char.ToUpperInvariant(text[^1]) switch { 'G' => 30, 'M' => 20, 'K' => 10, _ => 0 };
+        bool good = long.TryParse(shift == 0 ? text : text[..^1], NumberStyles.None, CultureInfo.InvariantCulture, out bytes) && bytes is > 0 and < 1L << 32;
+        bytes = (bytes << shift) & ~4095L;
+        return good && bytes >= 4 << 20;
+    }
+}
