@@ -7,6 +7,9 @@ public sealed class HypervisorLog
     private readonly Queue<string> _lines = new();
     private readonly Lock _lock = new();
 
+    /// <summary>Told of each line as it comes, on the thread that writes it; short, and must not write itself.</summary>
+    public event Action<string>? Written;
+
     /// <summary>Adds a line (no newline in it); any thread.</summary>
     public void Write(string message)
     {
@@ -19,6 +22,8 @@ public sealed class HypervisorLog
 
             _lines.Enqueue(message);
         }
+
+        Written?.Invoke(message);
     }
 
     /// <summary>Forgets the lines.</summary>

@@ -3,6 +3,7 @@ using Shinano.Cpu;
 using Shinano.Hypervisor;
 using Shinano.Hypervisor.Building;
 using Shinano.Hypervisor.Events;
+using Shinano.Hypervisor.Grants;
 using Shinano.Hypervisor.Hypercalls;
 using Shinano.Hypervisor.Images;
 using Shinano.Hypervisor.Mmu;
@@ -169,6 +170,14 @@ internal sealed class PvMachine : IDisposable
         Domain.Memory.Dispose();
     }
 
+    private bool TryAllocateShared(out Mfn frame)
+    {
+        lock (_mmu.MmuLock)
+        {
+            return _mmu.Space.TryAllocateShared(out frame);
+        }
+    }
+
     private static PvVcpu NewVcpu(Domain domain, int id, VirtualCpu cpu)
     {
         PvVcpu vcpu = new(domain, id, cpu)
@@ -188,7 +197,12 @@ internal sealed class PvMachine : IDisposable
         VmAssists assists = new(Domain);
         TrapHypercalls.Register(Domain);
         MultiCall.Register(Domain);
+        VersionHypercalls.Register(Domain);
+        PhysicalDeviceHypercalls.Register(Domain);
+        RefusedHypercalls.Register(Domain);
+        _ = new ConsoleHypercalls(Domain, TimeProvider.System);
         _ = new EventChannelHypercalls(Domain, _events);
+        GrantTable grants = new(Domain, TryAllocateShared);
         DomainClock clock = new(TimeStampCounter.Read, TimeStampCounter.Frequency);
         clock.WriteWallClock(Domain.Memory, Domain.SharedInfoFrame.Address, DateTimeOffset.UtcNow);
         DomainTimers timers = new(Domain, clock, _events, nanoseconds => _alarm?.Set(nanoseconds));
@@ -207,6 +221,11 @@ internal sealed class PvMachine : IDisposable
         catch (DomainMemoryException e)
         {
             throw new DomainFailureException(DomainFailureCode.MemoryTooSmall, e.Message, e);
+        }
+
+        if (!grants.TrySeed(ConsoleGrant, built.ConsoleRing) || !grants.TrySeed(StoreGrant, built.StoreRing))
+        {
+            throw new InvalidOperationException("no frame for the grant table");
         }
 
         progress("page-tables", $"entry {built.Entry:x}, root mfn {built.Root.Value:x}");
@@ -230,6 +249,10 @@ internal sealed class PvMachine : IDisposable
     }
 
     private static readonly TimeSpan WatchdogInterval = TimeSpan.FromSeconds(1);
+
+    // public/grant_table.h: GNTTAB_RESERVED_CONSOLE, GNTTAB_RESERVED_XENSTORE.
+    private static readonly GrantRef ConsoleGrant = new(0);
+    private static readonly GrantRef StoreGrant = new(1);
 
     private const ulong VcpuInfoSize = 64;
     private const ulong UpcallMaskOffset = 1;

@@ -27,6 +27,11 @@ internal static class RunCommand
                     Console.Error.WriteLine($"{stage}: {detail}");
                 }
             });
+            if (verbose)
+            {
+                machine.Domain.Log.Written += line => Console.Error.WriteLine($"(XEN) {line}");
+            }
+
             TaskCompletionSource<ShutdownReason> ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
             machine.Domain.ShutDown += reason => ended.TrySetResult(reason);
             ConsoleCancelEventHandler interrupt = (_, e) =>
@@ -38,7 +43,7 @@ internal static class RunCommand
             machine.Runner.Unpause();
             ShutdownReason reason = await ended.Task.ConfigureAwait(false);
             machine.Runner.Stop();
-            if (verbose || reason == ShutdownReason.Crash)
+            if (!verbose && reason == ShutdownReason.Crash)
             {
                 foreach (string line in machine.Domain.Log.Snapshot())
                 {
