@@ -76,6 +76,9 @@ internal unsafe struct Core
     /// <summary>Returned by a handler that leaves the run loop; its handler returns itself.</summary>
     public Op ExitOp;
     public fixed byte Scratch[ScratchSize];
+
+    // Brings the tables to the constant offsets in CoreSlots, which checks them.
+    private fixed byte _paddingToTables[0x570];
     public fixed ulong ReadTlb[2 * TlbEntries];
     public fixed ulong WriteTlb[2 * TlbEntries];
     public fixed ulong Fetch[2 * FetchEntries];

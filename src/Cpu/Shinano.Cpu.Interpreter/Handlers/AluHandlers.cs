@@ -41,7 +41,81 @@ internal static unsafe class AluHandlers
         where TSize : struct, IOperandSize
         where TForm : struct, IAddressForm
     {
-        if (!GuestAccess.Load<TSize>(c, op, TForm.Compute(c, op), out ulong source))
+        if (!GuestAccess.HitRead<TSize>(c, TForm.Compute(c, op), out byte* place))
+        {
+            return RegisterMemoryMissed<TOperation, TSize>(c, op);
+        }
+
+        byte* target = (byte*)c + op->R0;
+        ulong result = TOperation.Apply<TSize>(c, TSize.Load(target), TSize.Load(place));
+        if (TOperation.Writes)
+        {
+            TSize.Write(target, result);
+        }
+
+        return op + 1;
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static Op* MemoryRegister<TOperation, TSize, TForm>(Core* c, Op* op)
+        where TOperation : struct, IAluOperation
+        where TSize : struct, IOperandSize
+        where TForm : struct, IAddressForm =>
+        TryMemory<TOperation, TSize, TForm>(c, op, TSize.Load((byte*)c + op->R1)) ? op + 1 : MemoryRegisterMissed<TOperation, TSize>(c, op);
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static Op* MemoryImmediate<TOperation, TSize, TForm>(Core* c, Op* op)
+        where TOperation : struct, IAluOperation
+        where TSize : struct, IOperandSize
+        where TForm : struct, IAddressForm =>
+        TryMemory<TOperation, TSize, TForm>(c, op, (ulong)op->Imm) ? op + 1 : MemoryImmediateMissed<TOperation, TSize>(c, op);
+
+    /// <summary>LOCK with a register source.</summary>
+    public static Op* LockedRegister<TOperation, TSize>(Core* c, Op* op)
+        where TOperation : struct, IAluOperation
+        where TSize : struct, IOperandSize =>
+        Locked<TOperation, TSize>(c, op, TSize.Load((byte*)c + op->R1));
+
+    /// <summary>LOCK with an immediate, or unary.</summary>
+    public static Op* LockedImmediate<TOperation, TSize>(Core* c, Op* op)
+        where TOperation : struct, IAluOperation
+        where TSize : struct, IOperandSize =>
+        Locked<TOperation, TSize>(c, op, (ulong)op->Imm);
+
+    /// <summary>Does the operation when the place is in the look-aside table.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static bool TryMemory<TOperation, TSize, TForm>(Core* c, Op* op, ulong source)
+        where TOperation : struct, IAluOperation
+        where TSize : struct, IOperandSize
+        where TForm : struct, IAddressForm
+    {
+        ulong address = TForm.Compute(c, op);
+        if (!TOperation.Writes)
+        {
+            if (!GuestAccess.HitRead<TSize>(c, address, out byte* read))
+            {
+                return false;
+            }
+
+            TOperation.Apply<TSize>(c, TSize.Load(read), source);
+            return true;
+        }
+
+        if (!GuestAccess.HitWrite<TSize>(c, address, out byte* place))
+        {
+            return false;
+        }
+
+        TSize.Store(place, TOperation.Apply<TSize>(c, TSize.Load(place), source));
+        return true;
+    }
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static Op* RegisterMemoryMissed<TOperation, TSize>(Core* c, Op* op)
+        where TOperation : struct, IAluOperation
+        where TSize : struct, IOperandSize
+    {
+        if (!GuestAccess.Load<TSize>(c, op, FullForm.Compute(c, op), out ulong source))
         {
             return &c->ExitOp;
         }
@@ -56,39 +130,23 @@ internal static unsafe class AluHandlers
         return op + 1;
     }
 
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static Op* MemoryRegister<TOperation, TSize, TForm>(Core* c, Op* op)
-        where TOperation : struct, IAluOperation
-        where TSize : struct, IOperandSize
-        where TForm : struct, IAddressForm =>
-        Memory<TOperation, TSize, TForm>(c, op, TSize.Load((byte*)c + op->R1));
-
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static Op* MemoryImmediate<TOperation, TSize, TForm>(Core* c, Op* op)
-        where TOperation : struct, IAluOperation
-        where TSize : struct, IOperandSize
-        where TForm : struct, IAddressForm =>
-        Memory<TOperation, TSize, TForm>(c, op, (ulong)op->Imm);
-
-    /// <summary>LOCK with a register source.</summary>
-    public static Op* LockedRegister<TOperation, TSize>(Core* c, Op* op)
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static Op* MemoryRegisterMissed<TOperation, TSize>(Core* c, Op* op)
         where TOperation : struct, IAluOperation
         where TSize : struct, IOperandSize =>
-        Locked<TOperation, TSize>(c, op, TSize.Load((byte*)c + op->R1));
+        MemoryMissed<TOperation, TSize>(c, op, TSize.Load((byte*)c + op->R1));
 
-    /// <summary>LOCK with an immediate, or unary.</summary>
-    public static Op* LockedImmediate<TOperation, TSize>(Core* c, Op* op)
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static Op* MemoryImmediateMissed<TOperation, TSize>(Core* c, Op* op)
         where TOperation : struct, IAluOperation
         where TSize : struct, IOperandSize =>
-        Locked<TOperation, TSize>(c, op, (ulong)op->Imm);
+        MemoryMissed<TOperation, TSize>(c, op, (ulong)op->Imm);
 
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static Op* Memory<TOperation, TSize, TForm>(Core* c, Op* op, ulong source)
+    private static Op* MemoryMissed<TOperation, TSize>(Core* c, Op* op, ulong source)
         where TOperation : struct, IAluOperation
         where TSize : struct, IOperandSize
-        where TForm : struct, IAddressForm
     {
-        ulong address = TForm.Compute(c, op);
+        ulong address = FullForm.Compute(c, op);
         if (!TOperation.Writes)
         {
             if (!GuestAccess.Load<TSize>(c, op, address, out ulong value))

@@ -70,11 +70,12 @@ internal static unsafe class BranchHandlers
     public static Op* Call(Core* c, Op* op)
     {
         ulong stack = c->Cpu.Gpr[Rsp] - 8;
-        if (!GuestAccess.Store<Size64>(c, op, stack, c->PageLinear + (ulong)op->NextOffset))
+        if (!GuestAccess.HitWrite<Size64>(c, stack, out byte* place))
         {
-            return &c->ExitOp;
+            return CallMissed(c, op);
         }
 
+        *(ulong*)place = c->PageLinear + (ulong)op->NextOffset;
         c->Cpu.Gpr[Rsp] = stack;
         c->Count += op->Position + 1UL;
         Op* target = op->Target;
@@ -85,11 +86,12 @@ internal static unsafe class BranchHandlers
     public static Op* CallFar(Core* c, Op* op)
     {
         ulong stack = c->Cpu.Gpr[Rsp] - 8;
-        if (!GuestAccess.Store<Size64>(c, op, stack, c->PageLinear + (ulong)op->NextOffset))
+        if (!GuestAccess.HitWrite<Size64>(c, stack, out byte* place))
         {
-            return &c->ExitOp;
+            return CallMissed(c, op);
         }
 
+        *(ulong*)place = c->PageLinear + (ulong)op->NextOffset;
         c->Cpu.Gpr[Rsp] = stack;
         c->Count += op->Position + 1UL;
         return FlowHandlers.Lookup(c, c->PageLinear + (ulong)op->Imm);
@@ -99,11 +101,12 @@ internal static unsafe class BranchHandlers
     public static Op* Return(Core* c, Op* op)
     {
         ulong stack = c->Cpu.Gpr[Rsp];
-        if (!GuestAccess.Load<Size64>(c, op, stack, out ulong target))
+        if (!GuestAccess.HitRead<Size64>(c, stack, out byte* place))
         {
-            return &c->ExitOp;
+            return ReturnMissed(c, op);
         }
 
+        ulong target = *(ulong*)place;
         c->Cpu.Gpr[Rsp] = stack + 8 + (ulong)op->Imm;
         c->Count += op->Position + 1UL;
         return FlowHandlers.Lookup(c, target);
@@ -164,5 +167,33 @@ internal static unsafe class BranchHandlers
 
         bool taken = count != 0 && (op->R0 == 0 || (op->R0 == 1) == WhenEqual.Test(c));
         return taken ? JumpFar(c, op) : op + 1;
+    }
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static Op* CallMissed(Core* c, Op* op)
+    {
+        ulong stack = c->Cpu.Gpr[Rsp] - 8;
+        if (!GuestAccess.Store<Size64>(c, op, stack, c->PageLinear + (ulong)op->NextOffset))
+        {
+            return &c->ExitOp;
+        }
+
+        c->Cpu.Gpr[Rsp] = stack;
+        c->Count += op->Position + 1UL;
+        return FlowHandlers.Lookup(c, c->PageLinear + (ulong)op->Imm);
+    }
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static Op* ReturnMissed(Core* c, Op* op)
+    {
+        ulong stack = c->Cpu.Gpr[Rsp];
+        if (!GuestAccess.Load<Size64>(c, op, stack, out ulong target))
+        {
+            return &c->ExitOp;
+        }
+
+        c->Cpu.Gpr[Rsp] = stack + 8 + (ulong)op->Imm;
+        c->Count += op->Position + 1UL;
+        return FlowHandlers.Lookup(c, target);
     }
 }

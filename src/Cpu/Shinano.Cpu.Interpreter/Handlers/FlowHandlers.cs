@@ -50,7 +50,7 @@ internal static unsafe class FlowHandlers
             return Leave(c, linear);
         }
 
-        FetchEntry* entry = (FetchEntry*)c->Fetch + ((linear >> 12) & (Core.FetchEntries - 1));
+        FetchEntry* entry = (FetchEntry*)((byte*)c + CoreSlots.FetchOffset) + ((linear >> 12) & (Core.FetchEntries - 1));
         if (entry->Tag == ((linear & PageMask) | c->Asid))
         {
             Op* op = CodePage.Find(entry->Page, linear);
@@ -171,7 +171,7 @@ internal static unsafe class FlowHandlers
     private static Op* LookupSlow(Core* c, ulong linear)
     {
         InterpreterCpu cpu = InterpreterCpu.Of(c);
-        FetchEntry* entry = (FetchEntry*)c->Fetch + ((linear >> 12) & (Core.FetchEntries - 1));
+        FetchEntry* entry = (FetchEntry*)((byte*)c + CoreSlots.FetchOffset) + ((linear >> 12) & (Core.FetchEntries - 1));
         ulong tag = (linear & PageMask) | c->Asid;
         if (entry->Tag != tag)
         {
@@ -202,7 +202,7 @@ internal static unsafe class FlowHandlers
     {
         // A block's ops lie together and its first op is the page's entry for that offset: when the jump's own block is what the
         // current mapping gives for its offset, jump and target come from one frame.
-        FetchEntry* entry = (FetchEntry*)c->Fetch + ((c->PageLinear >> 12) & (Core.FetchEntries - 1));
+        FetchEntry* entry = (FetchEntry*)((byte*)c + CoreSlots.FetchOffset) + ((c->PageLinear >> 12) & (Core.FetchEntries - 1));
         Op* head = op - op->Position;
         return entry->Tag == (c->PageLinear | c->Asid) && CodePage.Find(entry->Page, head->Offset) == head
             && CodePage.Find(entry->Page, target->Offset) == target;

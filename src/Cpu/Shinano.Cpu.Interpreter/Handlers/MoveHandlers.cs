@@ -29,26 +29,42 @@ internal static unsafe class MoveHandlers
         where TSize : struct, IOperandSize
         where TForm : struct, IAddressForm
     {
-        if (!GuestAccess.Load<TSize>(c, op, TForm.Compute(c, op), out ulong value))
+        if (!GuestAccess.HitRead<TSize>(c, TForm.Compute(c, op), out byte* place))
         {
-            return &c->ExitOp;
+            return LoadMissed<TSize>(c, op);
         }
 
-        TSize.Write((byte*)c + op->R0, value);
+        TSize.Write((byte*)c + op->R0, TSize.Load(place));
         return op + 1;
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static Op* Store<TSize, TForm>(Core* c, Op* op)
         where TSize : struct, IOperandSize
-        where TForm : struct, IAddressForm =>
-        GuestAccess.Store<TSize>(c, op, TForm.Compute(c, op), TSize.Load((byte*)c + op->R1)) ? op + 1 : &c->ExitOp;
+        where TForm : struct, IAddressForm
+    {
+        if (!GuestAccess.HitWrite<TSize>(c, TForm.Compute(c, op), out byte* place))
+        {
+            return StoreMissed<TSize>(c, op);
+        }
+
+        TSize.Store(place, TSize.Load((byte*)c + op->R1));
+        return op + 1;
+    }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static Op* StoreImmediate<TSize, TForm>(Core* c, Op* op)
         where TSize : struct, IOperandSize
-        where TForm : struct, IAddressForm =>
-        GuestAccess.Store<TSize>(c, op, TForm.Compute(c, op), (ulong)op->Imm) ? op + 1 : &c->ExitOp;
+        where TForm : struct, IAddressForm
+    {
+        if (!GuestAccess.HitWrite<TSize>(c, TForm.Compute(c, op), out byte* place))
+        {
+            return StoreImmediateMissed<TSize>(c, op);
+        }
+
+        TSize.Store(place, (ulong)op->Imm);
+        return op + 1;
+    }
 
     /// <summary>MOVZX, register source.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
@@ -66,12 +82,12 @@ internal static unsafe class MoveHandlers
         where TFrom : struct, IOperandSize
         where TForm : struct, IAddressForm
     {
-        if (!GuestAccess.Load<TFrom>(c, op, TForm.Compute(c, op), out ulong value))
+        if (!GuestAccess.HitRead<TFrom>(c, TForm.Compute(c, op), out byte* place))
         {
-            return &c->ExitOp;
+            return ZeroExtendMissed<TTo, TFrom>(c, op);
         }
 
-        TTo.Write((byte*)c + op->R0, value);
+        TTo.Write((byte*)c + op->R0, TFrom.Load(place));
         return op + 1;
     }
 
@@ -91,12 +107,12 @@ internal static unsafe class MoveHandlers
         where TFrom : struct, IOperandSize
         where TForm : struct, IAddressForm
     {
-        if (!GuestAccess.Load<TFrom>(c, op, TForm.Compute(c, op), out ulong value))
+        if (!GuestAccess.HitRead<TFrom>(c, TForm.Compute(c, op), out byte* place))
         {
-            return &c->ExitOp;
+            return SignExtendMissed<TTo, TFrom>(c, op);
         }
 
-        TTo.Write((byte*)c + op->R0, TFrom.SignExtend(value));
+        TTo.Write((byte*)c + op->R0, TFrom.SignExtend(TFrom.Load(place)));
         return op + 1;
     }
 
@@ -226,6 +242,57 @@ internal static unsafe class MoveHandlers
         }
 
         *(byte*)c = (byte)value;
+        return op + 1;
+    }
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static Op* LoadMissed<TSize>(Core* c, Op* op)
+        where TSize : struct, IOperandSize
+    {
+        if (!GuestAccess.Load<TSize>(c, op, FullForm.Compute(c, op), out ulong value))
+        {
+            return &c->ExitOp;
+        }
+
+        TSize.Write((byte*)c + op->R0, value);
+        return op + 1;
+    }
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static Op* StoreMissed<TSize>(Core* c, Op* op)
+        where TSize : struct, IOperandSize =>
+        GuestAccess.Store<TSize>(c, op, FullForm.Compute(c, op), TSize.Load((byte*)c + op->R1)) ? op + 1 : &c->ExitOp;
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static Op* StoreImmediateMissed<TSize>(Core* c, Op* op)
+        where TSize : struct, IOperandSize =>
+        GuestAccess.Store<TSize>(c, op, FullForm.Compute(c, op), (ulong)op->Imm) ? op + 1 : &c->ExitOp;
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static Op* ZeroExtendMissed<TTo, TFrom>(Core* c, Op* op)
+        where TTo : struct, IOperandSize
+        where TFrom : struct, IOperandSize
+    {
+        if (!GuestAccess.Load<TFrom>(c, op, FullForm.Compute(c, op), out ulong value))
+        {
+            return &c->ExitOp;
+        }
+
+        TTo.Write((byte*)c + op->R0, value);
+        return op + 1;
+    }
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static Op* SignExtendMissed<TTo, TFrom>(Core* c, Op* op)
+        where TTo : struct, IOperandSize
+        where TFrom : struct, IOperandSize
+    {
+        if (!GuestAccess.Load<TFrom>(c, op, FullForm.Compute(c, op), out ulong value))
+        {
+            return &c->ExitOp;
+        }
+
+        TTo.Write((byte*)c + op->R0, TFrom.SignExtend(value));
         return op + 1;
     }
 

@@ -13,11 +13,12 @@ internal static unsafe class StackHandlers
     public static Op* PushRegister(Core* c, Op* op)
     {
         ulong stack = c->Cpu.Gpr[Rsp] - 8;
-        if (!GuestAccess.Store<Size64>(c, op, stack, *(ulong*)((byte*)c + op->R0)))
+        if (!GuestAccess.HitWrite<Size64>(c, stack, out byte* place))
         {
-            return &c->ExitOp;
+            return PushRegisterMissed(c, op);
         }
 
+        *(ulong*)place = *(ulong*)((byte*)c + op->R0);
         c->Cpu.Gpr[Rsp] = stack;
         return op + 1;
     }
@@ -26,12 +27,13 @@ internal static unsafe class StackHandlers
     public static Op* PopRegister(Core* c, Op* op)
     {
         ulong stack = c->Cpu.Gpr[Rsp];
-        if (!GuestAccess.Load<Size64>(c, op, stack, out ulong value))
+        if (!GuestAccess.HitRead<Size64>(c, stack, out byte* place))
         {
-            return &c->ExitOp;
+            return PopRegisterMissed(c, op);
         }
 
         // In this order POP RSP ends with the value loaded.
+        ulong value = *(ulong*)place;
         c->Cpu.Gpr[Rsp] = stack + 8;
         *(ulong*)((byte*)c + op->R0) = value;
         return op + 1;
@@ -180,6 +182,23 @@ internal static unsafe class StackHandlers
     public static Op* StoreAh(Core* c, Op* op)
     {
         ArithmeticFlags.Write(c, (ArithmeticFlags.Read(c) & Rflags.Overflow) | (*((byte*)c + 1) & 0xD5UL));
+        return op + 1;
+    }
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static Op* PushRegisterMissed(Core* c, Op* op) => PushValue<Size64>(c, op, *(ulong*)((byte*)c + op->R0));
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static Op* PopRegisterMissed(Core* c, Op* op)
+    {
+        ulong stack = c->Cpu.Gpr[Rsp];
+        if (!GuestAccess.Load<Size64>(c, op, stack, out ulong value))
+        {
+            return &c->ExitOp;
+        }
+
+        c->Cpu.Gpr[Rsp] = stack + 8;
+        *(ulong*)((byte*)c + op->R0) = value;
         return op + 1;
     }
 

@@ -11,13 +11,36 @@ internal static unsafe class GuestAccess
 {
     private const ulong PageMask = ~0xFFFUL;
 
+    /// <summary>Whether a load would hit; then the operand's place.</summary>
+    /// <remarks>
+    /// The hottest handlers use the two Hit methods and leave a miss to a second method as a tail call: so they need no stack frame and no saved registers.
+    /// </remarks>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static bool HitRead<TSize>(Core* c, ulong address, out byte* place)
+        where TSize : struct, IOperandSize
+    {
+        TlbEntry* entry = (TlbEntry*)((byte*)c + CoreSlots.ReadTlbOffset) + ((address >> 12) & (Core.TlbEntries - 1));
+        place = (byte*)(address + entry->Addend);
+        return entry->Tag == (((address + (ulong)(TSize.Bytes - 1)) & PageMask) | c->Asid);
+    }
+
+    /// <summary>Whether a store would hit; then the operand's place.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static bool HitWrite<TSize>(Core* c, ulong address, out byte* place)
+        where TSize : struct, IOperandSize
+    {
+        TlbEntry* entry = (TlbEntry*)((byte*)c + CoreSlots.WriteTlbOffset) + ((address >> 12) & (Core.TlbEntries - 1));
+        place = (byte*)(address + entry->Addend);
+        return entry->Tag == (((address + (ulong)(TSize.Bytes - 1)) & PageMask) | c->Asid);
+    }
+
     /// <summary>Loads an operand, zero-extended.</summary>
     /// <returns>False when it faulted; the exit is prepared.</returns>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static bool Load<TSize>(Core* c, Op* op, ulong address, out ulong value)
         where TSize : struct, IOperandSize
     {
-        TlbEntry* entry = (TlbEntry*)c->ReadTlb + ((address >> 12) & (Core.TlbEntries - 1));
+        TlbEntry* entry = (TlbEntry*)((byte*)c + CoreSlots.ReadTlbOffset) + ((address >> 12) & (Core.TlbEntries - 1));
         if (entry->Tag == (((address + (ulong)(TSize.Bytes - 1)) & PageMask) | c->Asid))
         {
             value = TSize.Load((byte*)(address + entry->Addend));
@@ -35,7 +58,7 @@ internal static unsafe class GuestAccess
     public static bool Store<TSize>(Core* c, Op* op, ulong address, ulong value)
         where TSize : struct, IOperandSize
     {
-        TlbEntry* entry = (TlbEntry*)c->WriteTlb + ((address >> 12) & (Core.TlbEntries - 1));
+        TlbEntry* entry = (TlbEntry*)((byte*)c + CoreSlots.WriteTlbOffset) + ((address >> 12) & (Core.TlbEntries - 1));
         if (entry->Tag == (((address + (ulong)(TSize.Bytes - 1)) & PageMask) | c->Asid))
         {
             TSize.Store((byte*)(address + entry->Addend), value);
@@ -57,7 +80,7 @@ internal static unsafe class GuestAccess
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static byte* BeginUpdate(Core* c, Op* op, ulong address, int size)
     {
-        TlbEntry* entry = (TlbEntry*)c->WriteTlb + ((address >> 12) & (Core.TlbEntries - 1));
+        TlbEntry* entry = (TlbEntry*)((byte*)c + CoreSlots.WriteTlbOffset) + ((address >> 12) & (Core.TlbEntries - 1));
         if (entry->Tag == (((address + (ulong)(size - 1)) & PageMask) | c->Asid))
         {
             return (byte*)(address + entry->Addend);
@@ -80,7 +103,7 @@ internal static unsafe class GuestAccess
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static byte* ReadPointer(Core* c, Op* op, ulong address, int size)
     {
-        TlbEntry* entry = (TlbEntry*)c->ReadTlb + ((address >> 12) & (Core.TlbEntries - 1));
+        TlbEntry* entry = (TlbEntry*)((byte*)c + CoreSlots.ReadTlbOffset) + ((address >> 12) & (Core.TlbEntries - 1));
         if (entry->Tag == (((address + (ulong)(size - 1)) & PageMask) | c->Asid))
         {
             return (byte*)(address + entry->Addend);
