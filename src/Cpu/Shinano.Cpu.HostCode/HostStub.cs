@@ -17,6 +17,7 @@ public sealed unsafe class HostStub
     private readonly delegate* unmanaged[SuppressGCTransition]<CpuState*, byte*, ulong, uint> _native;
     private readonly delegate*<CpuState*, byte*, ulong, HostStatus> _managed;
     private readonly StubArena? _arena;
+    private readonly bool _isWaiting;
 
     internal HostStub(in InstructionPolicy policy, StubArena arena, void* entry)
         : this(policy)
@@ -37,6 +38,7 @@ public sealed unsafe class HostStub
         ReadsMemory = policy.ReadsMemory;
         WritesMemory = policy.WritesMemory;
         Alignment = policy.Alignment;
+        _isWaiting = policy.IsWaiting;
     }
 
     /// <summary>The instruction's encoding.</summary>
@@ -60,18 +62,26 @@ public sealed unsafe class HostStub
     /// <summary>Alignment in bytes that the operand must have, else #GP(0) (<see cref="HostStatus.Misaligned"/>); 1 when any will do.</summary>
     public int Alignment { get; }
 
+    /// <summary>
+    /// Whether it would end as <see cref="HostStatus.X87Pending"/>, which comes before faults of its memory operand: to be asked before that is translated.
+    /// </summary>
+    public bool IsX87Pending(CpuState* state) => _isWaiting && X87Environment.IsPending(state);
+
     /// <summary>Executes the instruction.</summary>
     /// <param name="state">The vCPU.</param>
     /// <param name="memory">The operand's bytes; ignored when <see cref="MemorySize"/> is 0.</param>
-    /// <param name="linear">The operand's linear address, which x87 keeps as its data pointer when it meets an unmasked exception.</param>
-    public HostStatus Execute(CpuState* state, byte* memory, ulong linear)
+    /// <param name="offset">
+    /// The operand's effective address, without its segment's base: for <see cref="HostUnit.X87"/>, which keeps it as its data pointer, as it keeps
+    /// <see cref="CpuState.Rip"/> as its instruction pointer. Others ignore both.
+    /// </param>
+    public HostStatus Execute(CpuState* state, byte* memory, ulong offset)
     {
         if (_native == null)
         {
-            return _managed(state, memory, linear);
+            return _managed(state, memory, offset);
         }
 
-        HostStatus status = (HostStatus)_native(state, memory, linear);
+        HostStatus status = (HostStatus)_native(state, memory, offset);
         GC.KeepAlive(_arena);
         return status;
     }

@@ -17,6 +17,11 @@ namespace Shinano.Cpu.HostCode;
 internal readonly record struct InstructionPolicy(
     Code Code, HostUnit Unit, CpuFeatures Feature, int MemorySize, bool ReadsMemory, bool WritesMemory, int Alignment, bool UsesMxcsr)
 {
+    /// <summary>Whether a pending x87 exception is raised before the instruction. SDM 1 §8.3.11.</summary>
+    public bool IsWaiting => Unit is HostUnit.Mmx or HostUnit.Wait
+        || (Unit == HostUnit.X87 && Code.Mnemonic() is not (Mnemonic.Fninit or Mnemonic.Fnclex or Mnemonic.Fnstcw or Mnemonic.Fnstsw
+            or Mnemonic.Fnstenv or Mnemonic.Fnsave or Mnemonic.Fneni or Mnemonic.Fndisi or Mnemonic.Fnsetpm));
+
     private static readonly Dictionary<CpuidFeature, CpuFeatures> Groups = new()
     {
         [CpuidFeature.FPU] = CpuFeatures.None,

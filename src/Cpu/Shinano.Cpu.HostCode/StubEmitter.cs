@@ -6,8 +6,8 @@ namespace Shinano.Cpu.HostCode;
 /// <summary>Emits the code around one instruction. docs/design/host-code.md draws the sequences.</summary>
 /// <remarks>
 /// Called as <c>uint stub(CpuState* rdi, byte* rsi, ulong rdx)</c> in the System V convention; a leaf, using caller-saved registers only.
-/// Frame: [rsp] host MXCSR, [rsp+4] work MXCSR, [rsp+8] FIP, [rsp+16] FDP, [rsp+24] FOP, [rsp+28] flags of the first attempt, [rsp+32] the linear
-/// address, [rsp+48..80) flags, or a memory result that an SSE exception may still cancel.
+/// Frame: [rsp] host MXCSR, [rsp+4] work MXCSR, [rsp+8] FIP, [rsp+16] FDP, [rsp+24] FOP, [rsp+28] flags of the first attempt, [rsp+32] the operand's
+/// offset, [rsp+48..80) flags, or a memory result that an SSE exception may still cancel.
 /// </remarks>
 internal sealed class StubEmitter
 {
@@ -18,7 +18,7 @@ internal sealed class StubEmitter
     private const int SavedDataPointer = 16;
     private const int SavedOpcode = 24;
     private const int FirstAttempt = 28;
-    private const int SavedLinear = 32;
+    private const int SavedOffset = 32;
     private const int MemoryResult = 48;
 
     private const int ArithmeticFlags = 0x8D5;
@@ -256,7 +256,7 @@ internal sealed class StubEmitter
         _asm.mov(__qword_ptr[rsp + SavedDataPointer], rax);
         _asm.movzx(eax, __word_ptr[rdi + StateLayout.X87Opcode]);
         _asm.mov(__dword_ptr[rsp + SavedOpcode], eax);
-        _asm.mov(__qword_ptr[rsp + SavedLinear], rdx);
+        _asm.mov(__qword_ptr[rsp + SavedOffset], rdx);
         Label attempt = default;
         if (_policy.UsesMxcsr)
         {
@@ -291,31 +291,25 @@ internal sealed class StubEmitter
         EmitX87Pointers();
     }
 
-    // The instruction and data pointers that FXSAVE stored are the host's, if any: keep the guest's, which move with an unmasked exception only.
+    // FXSAVE stored the host's instruction and data pointers, if any. An x87 instruction leaves its own (what it has not got stays), MMX the old ones.
     private void EmitX87Pointers()
     {
-        Label keep = _asm.CreateLabel();
-        Label done = _asm.CreateLabel();
-        Label noMemory = _asm.CreateLabel();
-        _asm.mov(rcx, __qword_ptr[rsp + SavedDataPointer]);
-        _asm.test(__byte_ptr[rdi + StateLayout.X87Status], 0x80);
-        _asm.je(keep);
-        _asm.mov(rax, __qword_ptr[rdi + StateLayout.Rip]);
-        _asm.mov(__qword_ptr[rdi + StateLayout.X87InstructionPointer], rax);
-        if (_policy.MemorySize != 0)
+        bool own = _policy.Unit == HostUnit.X87;
+        if (own)
         {
-            _asm.mov(rcx, __qword_ptr[rsp + SavedLinear]);
+            _asm.mov(rax, __qword_ptr[rdi + StateLayout.Rip]);
+            _asm.mov(ecx, X87Opcode());
+        }
+        else
+        {
+            _asm.mov(rax, __qword_ptr[rsp + SavedInstructionPointer]);
+            _asm.mov(ecx, __dword_ptr[rsp + SavedOpcode]);
         }
 
-        _asm.mov(__word_ptr[rdi + StateLayout.X87Opcode], (ushort)X87Opcode());
-        _asm.jmp(done);
-        _asm.Label(ref keep);
-        _asm.mov(rax, __qword_ptr[rsp + SavedInstructionPointer]);
         _asm.mov(__qword_ptr[rdi + StateLayout.X87InstructionPointer], rax);
-        _asm.mov(eax, __dword_ptr[rsp + SavedOpcode]);
-        _asm.mov(__word_ptr[rdi + StateLayout.X87Opcode], ax);
-        _asm.Label(ref done);
-        _asm.mov(__qword_ptr[rdi + StateLayout.X87DataPointer], rcx);
+        _asm.mov(__word_ptr[rdi + StateLayout.X87Opcode], cx);
+        _asm.mov(rax, __qword_ptr[rsp + (own && _policy.MemorySize != 0 ? SavedOffset : SavedDataPointer)]);
+        _asm.mov(__qword_ptr[rdi + StateLayout.X87DataPointer], rax);
     }
 
     // Low three bits of the first opcode byte and the second byte (SDM 1 §8.1.9); of a memory form the ModRM byte is that of [rsi], not the guest's.

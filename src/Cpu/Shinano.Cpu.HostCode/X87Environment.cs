@@ -17,49 +17,65 @@ internal static unsafe class X87Environment
     /// <summary>Whether a waiting instruction must raise #MF.</summary>
     public static bool IsPending(CpuState* state) => (Word(state, 2) & ~Word(state, 0) & Flags) != 0;
 
+    /// <summary>An MMX register's 8 bytes: physical register, whatever the top of the stack is.</summary>
+    public static byte* MmxRegister(CpuState* state, int number)
+    {
+        int top = (Word(state, 2) & Top) >> 11;
+        return Legacy(state) + CpuState.StOffset + (((number - top) & 7) * 16);
+    }
+
+    /// <summary>What an MMX instruction does to x87 state: top of stack 0, every register valid. SDM 1 §9.5.</summary>
+    public static void EnterMmx(CpuState* state)
+    {
+        Rotate(state, 0);
+        Word(state, 2) &= 0xFFFF & ~Top;
+        Legacy(state)[4] = 0xFF;
+        InUse(state);
+    }
+
     /// <summary>FNINIT: SDM 2A. The registers keep their bits and become empty.</summary>
-    public static HostStatus Initialize(CpuState* state, byte* memory, ulong linear)
+    public static HostStatus Initialize(CpuState* state, byte* memory, ulong offset)
     {
         Initialize(state);
         return HostStatus.Done;
     }
 
     /// <summary>FNCLEX: the exception flags, SF, ES and B.</summary>
-    public static HostStatus ClearExceptions(CpuState* state, byte* memory, ulong linear)
+    public static HostStatus ClearExceptions(CpuState* state, byte* memory, ulong offset)
     {
         Word(state, 2) &= 0x7F00;
         return InUse(state);
     }
 
     /// <summary>FNENI, FNDISI, FNSETPM: nothing since the 80387.</summary>
-    public static HostStatus Nothing(CpuState* state, byte* memory, ulong linear) => HostStatus.Done;
+    public static HostStatus Nothing(CpuState* state, byte* memory, ulong offset) => HostStatus.Done;
 
     /// <summary>WAIT.</summary>
-    public static HostStatus Wait(CpuState* state, byte* memory, ulong linear) => IsPending(state) ? HostStatus.X87Pending : HostStatus.Done;
+    public static HostStatus Wait(CpuState* state, byte* memory, ulong offset) => IsPending(state) ? HostStatus.X87Pending : HostStatus.Done;
 
     /// <summary>FNSTCW m16.</summary>
-    public static HostStatus StoreControl(CpuState* state, byte* memory, ulong linear)
+    public static HostStatus StoreControl(CpuState* state, byte* memory, ulong offset)
     {
         BinaryPrimitives.WriteUInt16LittleEndian(new Span<byte>(memory, 2), Word(state, 0));
         return HostStatus.Done;
     }
 
     /// <summary>FNSTSW m16.</summary>
-    public static HostStatus StoreStatus(CpuState* state, byte* memory, ulong linear)
+    public static HostStatus StoreStatus(CpuState* state, byte* memory, ulong offset)
     {
         BinaryPrimitives.WriteUInt16LittleEndian(new Span<byte>(memory, 2), Word(state, 2));
         return HostStatus.Done;
     }
 
     /// <summary>FNSTSW AX.</summary>
-    public static HostStatus StoreStatusToAx(CpuState* state, byte* memory, ulong linear)
+    public static HostStatus StoreStatusToAx(CpuState* state, byte* memory, ulong offset)
     {
         state->Gpr[0] = (state->Gpr[0] & ~0xFFFFUL) | Word(state, 2);
         return HostStatus.Done;
     }
 
     /// <summary>FLDCW m16.</summary>
-    public static HostStatus LoadControl(CpuState* state, byte* memory, ulong linear)
+    public static HostStatus LoadControl(CpuState* state, byte* memory, ulong offset)
     {
         if (IsPending(state))
         {
@@ -72,28 +88,28 @@ internal static unsafe class X87Environment
     }
 
     /// <summary>FNSTENV m28.</summary>
-    public static HostStatus StoreEnvironment32(CpuState* state, byte* memory, ulong linear) => StoreEnvironment(state, memory, true);
+    public static HostStatus StoreEnvironment32(CpuState* state, byte* memory, ulong offset) => StoreEnvironment(state, memory, true);
 
     /// <summary>FNSTENV m14.</summary>
-    public static HostStatus StoreEnvironment16(CpuState* state, byte* memory, ulong linear) => StoreEnvironment(state, memory, false);
+    public static HostStatus StoreEnvironment16(CpuState* state, byte* memory, ulong offset) => StoreEnvironment(state, memory, false);
 
     /// <summary>FLDENV m28.</summary>
-    public static HostStatus LoadEnvironment32(CpuState* state, byte* memory, ulong linear) => LoadEnvironment(state, memory, true);
+    public static HostStatus LoadEnvironment32(CpuState* state, byte* memory, ulong offset) => LoadEnvironment(state, memory, true);
 
     /// <summary>FLDENV m14.</summary>
-    public static HostStatus LoadEnvironment16(CpuState* state, byte* memory, ulong linear) => LoadEnvironment(state, memory, false);
+    public static HostStatus LoadEnvironment16(CpuState* state, byte* memory, ulong offset) => LoadEnvironment(state, memory, false);
 
     /// <summary>FNSAVE m108.</summary>
-    public static HostStatus Save32(CpuState* state, byte* memory, ulong linear) => Save(state, memory, true);
+    public static HostStatus Save32(CpuState* state, byte* memory, ulong offset) => Save(state, memory, true);
 
     /// <summary>FNSAVE m94.</summary>
-    public static HostStatus Save16(CpuState* state, byte* memory, ulong linear) => Save(state, memory, false);
+    public static HostStatus Save16(CpuState* state, byte* memory, ulong offset) => Save(state, memory, false);
 
     /// <summary>FRSTOR m108.</summary>
-    public static HostStatus Restore32(CpuState* state, byte* memory, ulong linear) => Restore(state, memory, true);
+    public static HostStatus Restore32(CpuState* state, byte* memory, ulong offset) => Restore(state, memory, true);
 
     /// <summary>FRSTOR m94.</summary>
-    public static HostStatus Restore16(CpuState* state, byte* memory, ulong linear) => Restore(state, memory, false);
+    public static HostStatus Restore16(CpuState* state, byte* memory, ulong offset) => Restore(state, memory, false);
 
     private static HostStatus StoreEnvironment(CpuState* state, byte* memory, bool wide)
     {
