@@ -7,14 +7,15 @@ namespace Shinano.Cpu.Interpreter;
 /// <param name="features">What is advertised; an instruction outside of it becomes #UD.</param>
 internal sealed unsafe class OpSelector(CpuFeatures features)
 {
-    private readonly Lock _gate = new();
     private readonly HostInstructionCompiler _compiler = new();
-    private readonly Dictionary<HostStub, int> _numbers = [];
-    private HostStub[] _stubs = new HostStub[256];
-    private int _count;
+    private readonly NumberedTable<HostStub> _stubs = new();
+    private readonly NumberedTable<ElementwiseInstruction> _elementwise = new();
 
     /// <summary>The stub of a number that an op carries.</summary>
-    public HostStub Stub(int number) => Volatile.Read(ref _stubs)[number];
+    public HostStub Stub(int number) => _stubs[number];
+
+    /// <summary>The element-wise instruction of a number that an op carries.</summary>
+    public ElementwiseInstruction Elementwise(int number) => _elementwise[number];
 
     /// <returns>Whether the block ends with this instruction.</returns>
     public bool Select(in Instruction instruction, ref Op op)
@@ -66,11 +67,6 @@ internal sealed unsafe class OpSelector(CpuFeatures features)
 
             if (selection == Selection.NotMine)
             {
-                selection = MaskedMoveSelector.Select(instruction, ref op);
-            }
-
-            if (selection == Selection.NotMine)
-            {
                 selection = SelectHostCode(instruction, ref op);
             }
         }
@@ -86,35 +82,43 @@ internal sealed unsafe class OpSelector(CpuFeatures features)
 
     private Selection SelectHostCode(in Instruction instruction, ref Op op)
     {
-        lock (_gate)
+        if (ElementwiseInstruction.TryCreate(instruction, out ElementwiseInstruction elementwise))
         {
-            if (!_compiler.TryCompile(instruction, out HostStub stub) || (stub.Feature & ~features) != 0)
+            if ((elementwise.Feature & ~features) != 0)
             {
                 return Selection.NotMine;
             }
 
-            if (!_numbers.TryGetValue(stub, out int number))
+            // The interpreter's address is that of element 0 without its index; MASKMOVDQU's operand is implicit.
+            if (instruction.IsVsib)
             {
-                number = _count++;
-                if (number == _stubs.Length)
-                {
-                    HostStub[] larger = new HostStub[2 * number];
-                    _stubs.CopyTo(larger, 0);
-                    Volatile.Write(ref _stubs, larger);
-                }
-
-                _stubs[number] = stub;
-                _numbers.Add(stub, number);
+                op.Index = CoreSlots.Zero;
+                op.Scale = 0;
+            }
+            else if (instruction.Op0Kind is OpKind.MemorySegRDI or OpKind.MemorySegEDI)
+            {
+                op.Base = (byte)Register.RDI.GetNumber();
+                op.Segment = OperandReader.SegmentSlot(instruction.MemorySegment);
+                op.Flags |= instruction.Op0Kind == OpKind.MemorySegEDI ? OpFlags.Address32 : OpFlags.None;
             }
 
-            op.Imm = number;
-            op.Handler = &HostHandlers.Execute;
-            if (instruction.RflagsModified != RflagsBits.None || instruction.RflagsRead != RflagsBits.None)
-            {
-                op.Flags |= OpFlags.Variant;
-            }
-
+            op.Imm = _elementwise.NumberOf(elementwise);
+            op.Handler = &ElementwiseHandlers.Execute;
             return Selection.Continues;
         }
+
+        if (!_compiler.TryCompile(instruction, out HostStub stub) || (stub.Feature & ~features) != 0)
+        {
+            return Selection.NotMine;
+        }
+
+        op.Imm = _stubs.NumberOf(stub);
+        op.Handler = &HostHandlers.Execute;
+        if (instruction.RflagsModified != RflagsBits.None || instruction.RflagsRead != RflagsBits.None)
+        {
+            op.Flags |= OpFlags.Variant;
+        }
+
+        return Selection.Continues;
     }
 }

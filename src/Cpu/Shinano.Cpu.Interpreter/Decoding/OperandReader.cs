@@ -60,8 +60,8 @@ internal static class OperandReader
             op.Scale = (byte)System.Numerics.BitOperations.TrailingZeroCount(instruction.MemoryIndexScale);
         }
 
-        // SS is the default segment of RSP and RBP.
-        if (instruction.MemorySegment == Register.SS)
+        // SS is the segment of RSP and RBP; prefixes for ES, CS, SS and DS mean nothing in 64-bit mode (SDM 1 §3.4.2.1).
+        if (start is Register.RSP or Register.RBP or Register.ESP or Register.EBP && op.Segment == CoreSlots.Zero)
         {
             op.Flags |= OpFlags.Stack;
         }

@@ -7,7 +7,14 @@ internal static unsafe class StackSelector
 {
     public static Selection Select(in Instruction instruction, ref Op op)
     {
-        // A fault of an explicit operand's address may be reported as #SS too: it is one access to the stack either way.
+        if (instruction.Mnemonic is not (Mnemonic.Push or Mnemonic.Pop or Mnemonic.Enter or Mnemonic.Leave or Mnemonic.Pushf or Mnemonic.Pushfq
+            or Mnemonic.Popf or Mnemonic.Popfq or Mnemonic.Lahf or Mnemonic.Sahf))
+        {
+            return Selection.NotMine;
+        }
+
+        // The implicit access is through SS, an explicit operand not always.
+        op.R2 = (byte)((op.Flags & (OpFlags.Memory | OpFlags.Stack)) == OpFlags.Memory ? 1 : 0);
         op.Flags |= OpFlags.Stack;
         int size = Math.Abs(instruction.StackPointerIncrement);
         switch (instruction.Mnemonic)
@@ -18,13 +25,13 @@ internal static unsafe class StackSelector
             case Mnemonic.Pop:
                 SelectPop(instruction, ref op, size);
                 return Selection.Continues;
-            case Mnemonic.Enter when instruction.Code == Code.Enterq_imm16_imm8:
+            case Mnemonic.Enter:
                 op.Imm = instruction.Immediate16;
                 op.R2 = instruction.Immediate8_2nd;
-                op.Handler = &StackHandlers.Enter;
+                op.Handler = instruction.Code == Code.Enterw_imm16_imm8 ? &StackHandlers.Enter<Size16> : &StackHandlers.Enter<Size64>;
                 return Selection.Continues;
-            case Mnemonic.Leave when instruction.Code == Code.Leaveq:
-                op.Handler = &StackHandlers.Leave;
+            case Mnemonic.Leave:
+                op.Handler = instruction.Code == Code.Leavew ? &StackHandlers.Leave<Size16> : &StackHandlers.Leave<Size64>;
                 return Selection.Continues;
             case Mnemonic.Pushf or Mnemonic.Pushfq:
                 op.Handler = size == 2 ? &StackHandlers.PushFlags<Size16> : &StackHandlers.PushFlags<Size64>;

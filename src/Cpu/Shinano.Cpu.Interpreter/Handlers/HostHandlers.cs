@@ -22,6 +22,15 @@ internal static unsafe class HostHandlers
             return &c->ExitOp;
         }
 
+        // What x87 remembers as its last instruction.
+        c->Cpu.Rip = c->PageLinear + op->Offset;
+
+        // Before the operand's faults; a pending exception of x87 is older than them.
+        if (stub.IsX87Pending(&c->Cpu))
+        {
+            return FlowHandlers.Fault(c, op, ExceptionVector.X87FloatingPoint, 0);
+        }
+
         // The flags that a stub reads or writes are at their place in the state.
         bool flags = (op->Flags & OpFlags.Variant) != 0;
         if (flags)
@@ -48,7 +57,7 @@ internal static unsafe class HostHandlers
             }
         }
 
-        HostStatus status = stub.Execute(&c->Cpu, place, address);
+        HostStatus status = stub.Execute(&c->Cpu, place, stub.Unit == HostUnit.X87 ? FullForm.Offset(c, op) : 0);
         GuestAccess.EndUpdate(c);
         if (status != HostStatus.Done)
         {

@@ -48,7 +48,7 @@ internal static unsafe class StackHandlers
             return PushValue<TSize>(c, op, (ulong)op->Imm);
         }
 
-        return Operands.Read0<TSize>(c, op, out ulong value) ? PushValue<TSize>(c, op, value) : &c->ExitOp;
+        return Operands.Read0<TSize>(c, op, out ulong value) ? PushValue<TSize>(c, op, value) : OperandFault(c, op);
     }
 
     /// <summary>POP to memory or of 16 bits. The address is computed after RSP was incremented (SDM 2B, POP).</summary>
@@ -65,46 +65,49 @@ internal static unsafe class StackHandlers
         if (!Operands.Write0<TSize>(c, op, value))
         {
             c->Cpu.Gpr[Rsp] = stack;
-            return &c->ExitOp;
+            return OperandFault(c, op);
         }
 
         return op + 1;
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static Op* Leave(Core* c, Op* op)
+    public static Op* Leave<TSize>(Core* c, Op* op)
+        where TSize : struct, IOperandSize
     {
         ulong frame = c->Cpu.Gpr[Rbp];
-        if (!GuestAccess.Load<Size64>(c, op, frame, out ulong value))
+        if (!GuestAccess.Load<TSize>(c, op, frame, out ulong value))
         {
             return &c->ExitOp;
         }
 
-        c->Cpu.Gpr[Rsp] = frame + 8;
-        c->Cpu.Gpr[Rbp] = value;
+        c->Cpu.Gpr[Rsp] = frame + (ulong)TSize.Bytes;
+        TSize.Write((byte*)&c->Cpu.Gpr[Rbp], value);
         return op + 1;
     }
 
-    /// <summary>ENTER: Imm holds the size, R2 the nesting level.</summary>
-    public static Op* Enter(Core* c, Op* op)
+    /// <summary>ENTER: Imm holds the size, R2 the nesting level. SDM 2A, ENTER.</summary>
+    public static Op* Enter<TSize>(Core* c, Op* op)
+        where TSize : struct, IOperandSize
     {
         int level = op->R2 & 31;
-        ulong stack = c->Cpu.Gpr[Rsp] - 8;
+        ulong size = (ulong)TSize.Bytes;
+        ulong stack = c->Cpu.Gpr[Rsp] - size;
         ulong frame = stack;
-        if (!GuestAccess.Store<Size64>(c, op, stack, c->Cpu.Gpr[Rbp]))
+        if (!GuestAccess.Store<TSize>(c, op, stack, c->Cpu.Gpr[Rbp]))
         {
             return &c->ExitOp;
         }
 
         for (int i = 1; i < level; i++)
         {
-            if (!GuestAccess.Load<Size64>(c, op, c->Cpu.Gpr[Rbp] - (ulong)(8 * i), out ulong outer))
+            if (!GuestAccess.Load<TSize>(c, op, c->Cpu.Gpr[Rbp] - (size * (ulong)i), out ulong outer))
             {
                 return &c->ExitOp;
             }
 
-            stack -= 8;
-            if (!GuestAccess.Store<Size64>(c, op, stack, outer))
+            stack -= size;
+            if (!GuestAccess.Store<TSize>(c, op, stack, outer))
             {
                 return &c->ExitOp;
             }
@@ -112,8 +115,8 @@ internal static unsafe class StackHandlers
 
         if (level > 0)
         {
-            stack -= 8;
-            if (!GuestAccess.Store<Size64>(c, op, stack, frame))
+            stack -= size;
+            if (!GuestAccess.Store<TSize>(c, op, stack, frame))
             {
                 return &c->ExitOp;
             }
@@ -122,13 +125,13 @@ internal static unsafe class StackHandlers
         stack -= (ulong)op->Imm;
 
         // The last thing is a write probe at the new top (SDM 2A, ENTER).
-        if (GuestAccess.BeginUpdate<Size64>(c, op, stack) is null)
+        if (GuestAccess.BeginUpdate<TSize>(c, op, stack) is null)
         {
             return &c->ExitOp;
         }
 
         GuestAccess.EndUpdate(c);
-        c->Cpu.Gpr[Rbp] = frame;
+        TSize.Write((byte*)&c->Cpu.Gpr[Rbp], frame);
         c->Cpu.Gpr[Rsp] = stack;
         return op + 1;
     }
@@ -200,6 +203,17 @@ internal static unsafe class StackHandlers
         c->Cpu.Gpr[Rsp] = stack + 8;
         *(ulong*)((byte*)c + op->R0) = value;
         return op + 1;
+    }
+
+    // The op counts as a stack access; R2 says that its explicit operand is none.
+    private static Op* OperandFault(Core* c, Op* op)
+    {
+        if (op->R2 != 0 && c->Exit.Vector == ExceptionVector.StackFault)
+        {
+            c->Exit.Vector = ExceptionVector.GeneralProtection;
+        }
+
+        return &c->ExitOp;
     }
 
     private static Op* PushValue<TSize>(Core* c, Op* op, ulong value)

@@ -1,0 +1,36 @@
+namespace Shinano.Cpu.Interpreter;
+
+/// <summary>Objects by number, since ops live in native memory and cannot refer to them. Thread-safe.</summary>
+internal sealed class NumberedTable<T>
+    where T : class
+{
+    private readonly Lock _gate = new();
+    private readonly Dictionary<T, int> _numbers = [];
+    private T[] _items = new T[64];
+
+    /// <summary>The object of a number that <see cref="NumberOf"/> gave.</summary>
+    public T this[int number] => Volatile.Read(ref _items)[number];
+
+    /// <summary>The number of an object or of one equal to it.</summary>
+    public int NumberOf(T item)
+    {
+        lock (_gate)
+        {
+            if (!_numbers.TryGetValue(item, out int number))
+            {
+                number = _numbers.Count;
+                if (number == _items.Length)
+                {
+                    T[] larger = new T[2 * number];
+                    _items.CopyTo(larger, 0);
+                    Volatile.Write(ref _items, larger);
+                }
+
+                _items[number] = item;
+                _numbers.Add(item, number);
+            }
+
+            return number;
+        }
+    }
+}
