@@ -40,18 +40,13 @@ internal sealed class CaseGenerator(IReadOnlyList<Code> codes)
                 break;
             }
 
-            if (((ulong)instruction.RflagsRead & undefined) != 0)
+            // Nothing undefined may become an input.
+            if ((UndefinedResults.ToRflags(instruction.RflagsRead) & undefined) != 0 || (length > 1 && UndefinedResults.MayBeEverything(instruction)))
             {
                 continue;
             }
 
-            undefined = (undefined & ~(ulong)(instruction.RflagsWritten | instruction.RflagsCleared | instruction.RflagsSet))
-                | (ulong)instruction.RflagsUndefined;
-            if (instruction.Mnemonic is Mnemonic.Pushf or Mnemonic.Pushfq or Mnemonic.Lahf && undefined != 0)
-            {
-                continue;
-            }
-
+            undefined = (undefined & ~UndefinedResults.FlagsSurelyDefined(instruction)) | UndefinedResults.FlagsOfAny(instruction);
             instructions.Add(instruction);
             bytes.AddRange(encoded);
         }

@@ -105,6 +105,9 @@ internal static class CodeLists
                 && !Excluded.Contains(code.Mnemonic())
                 && !ExcludedX87.Contains(code.Mnemonic())
                 && !LoadsSegment(opCode)
+
+                // SDM 2B: a 16-bit source. AMD's CPUs read 32 bits.
+                && code != Code.Movsxd_r16_rm16
                 && filter(code))
             {
                 selected.Add(code);

@@ -40,7 +40,7 @@ internal static class DifferentialRun
                 IReadOnlyList<string> differences = OutcomeComparer.Compare(cases[i], host[i], actual);
                 if (differences.Count != 0 && kinds.Count < 12 && kinds.Add(Kind(cases[i], host[i], differences)))
                 {
-                    Describe(report, first + (ulong)i, cases[i], differences);
+                    Describe(report, first + (ulong)i, cases[i], host[i].Rip, differences);
                 }
             }
         }
@@ -52,9 +52,9 @@ internal static class DifferentialRun
     private static string Kind(MachineCase initial, MachineCase host, IReadOnlyList<string> differences) =>
         $"{(initial.Instructions.Count == 1 ? initial.Instructions[0].Code : initial.Instructions.FirstOrDefault(x => x.IP == host.Rip).Code)} {differences[0].Split(':')[0]}";
 
-    private static void Describe(StringBuilder report, ulong seed, MachineCase made, IReadOnlyList<string> differences)
+    private static void Describe(StringBuilder report, ulong seed, MachineCase made, ulong ended, IReadOnlyList<string> differences)
     {
-        _ = report.AppendLine(CultureInfo.InvariantCulture, $"seed {seed}: {Convert.ToHexString(made.Code)}");
+        _ = report.AppendLine(CultureInfo.InvariantCulture, $"seed {seed}: {Convert.ToHexString(made.Code)}, ended at {ended:X}");
         foreach (Instruction instruction in made.Instructions)
         {
             _ = report.AppendLine(CultureInfo.InvariantCulture, $"    {instruction.IP:X}: {instruction} ({instruction.Code})");

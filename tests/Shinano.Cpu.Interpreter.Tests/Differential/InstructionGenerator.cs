@@ -135,8 +135,10 @@ internal sealed class InstructionGenerator(CaseRandom random)
     private Register RegisterOf(OpCodeOperandKind kind) => kind switch
     {
         OpCodeOperandKind.r8_or_mem or OpCodeOperandKind.r8_reg or OpCodeOperandKind.r8_opcode => random.Pick(LowBytes),
-        OpCodeOperandKind.r16_or_mem or OpCodeOperandKind.r16_reg or OpCodeOperandKind.r16_opcode => Register.AX + random.Below(16),
+        OpCodeOperandKind.r16_or_mem or OpCodeOperandKind.r16_reg or OpCodeOperandKind.r16_opcode or OpCodeOperandKind.r16_rm
+            => Register.AX + random.Below(16),
         OpCodeOperandKind.r32_or_mem or OpCodeOperandKind.r32_reg or OpCodeOperandKind.r32_opcode or OpCodeOperandKind.r32_vvvv
+            or OpCodeOperandKind.r32_rm
             => Register.EAX + random.Below(16),
         OpCodeOperandKind.r64_or_mem or OpCodeOperandKind.r64_reg or OpCodeOperandKind.r64_opcode or OpCodeOperandKind.r64_vvvv
             or OpCodeOperandKind.r64_rm => Register.RAX + random.Below(16),

@@ -39,7 +39,8 @@ internal sealed unsafe class StubExecutor : ICaseExecutor, IDisposable
         initial.Xsave.CopyTo(new Span<byte>(_state->Xsave, CpuState.XsaveSize));
         _state->Rflags = initial.Rflags;
         _state->Rip = initial.Rip;
-        HostStatus status = stub.Execute(_state, _memory + (linear - MachineCase.DataBase), linear);
+        HostStatus status = stub.Execute(_state, _memory + (linear - MachineCase.DataBase),
+            linear - (instruction.MemorySegment switch { Register.FS => initial.FsBase, Register.GS => initial.GsBase, _ => 0 }));
         new Span<byte>(_memory, MachineCase.DataSize).CopyTo(result.Memory);
         new Span<ulong>(_state->Gpr, 16).CopyTo(result.Gpr);
         new Span<byte>(_state->Xsave, CpuState.XsaveSize).CopyTo(result.Xsave);

@@ -55,6 +55,13 @@ internal static class UndefinedResults
         : ToRflags(instruction.RflagsUndefined) | (instruction.Mnemonic is Mnemonic.Shl or Mnemonic.Sal or Mnemonic.Shr ? Carry | Adjust | Overflow
             : instruction.Mnemonic is Mnemonic.Sar or Mnemonic.Rol or Mnemonic.Ror or Mnemonic.Rcl or Mnemonic.Rcr ? Adjust | Overflow : 0);
 
+    /// <summary>RFLAGS bits that an instruction defines whatever its operands: not so a shift by zero or a repetition of none.</summary>
+    public static ulong FlagsSurelyDefined(in Instruction instruction) =>
+        instruction.HasRepPrefix || instruction.HasRepnePrefix || instruction.Mnemonic is Mnemonic.Shl or Mnemonic.Sal or Mnemonic.Shr or Mnemonic.Sar
+            or Mnemonic.Rol or Mnemonic.Ror or Mnemonic.Rcl or Mnemonic.Rcr or Mnemonic.Shld or Mnemonic.Shrd
+            ? 0
+            : ToRflags(instruction.RflagsWritten | instruction.RflagsCleared | instruction.RflagsSet);
+
     /// <summary>The whole result is undefined: nothing but that it does not fault is known.</summary>
     public static bool Everything(in Instruction instruction, MachineCase before)
     {
@@ -71,13 +78,18 @@ internal static class UndefinedResults
         }
     }
 
+    /// <summary>Whether <see cref="Everything"/> can be true of an instruction in some state.</summary>
+    public static bool MayBeEverything(in Instruction instruction) =>
+        instruction.Mnemonic is Mnemonic.Shld or Mnemonic.Shrd or Mnemonic.Bswap && OperandSize(instruction) == 2;
+
     private static int OperandSize(in Instruction instruction) =>
         instruction.Op0Kind == OpKind.Memory ? instruction.MemorySize.GetSize() : instruction.Op0Register.GetSize();
 
     private static int Count(in Instruction instruction, MachineCase before, int operand) =>
         instruction.GetOpKind(operand) == OpKind.Register ? (byte)before.Gpr[1] : instruction.Immediate8;
 
-    private static ulong ToRflags(RflagsBits bits)
+    /// <summary>The decoder's flags as RFLAGS bits.</summary>
+    public static ulong ToRflags(RflagsBits bits)
     {
         ulong mask = 0;
         mask |= (bits & RflagsBits.OF) != 0 ? 0x800UL : 0;

@@ -1,0 +1,39 @@
+using Iced.Intel;
+
+namespace Shinano.Cpu.Interpreter.Tests.Differential;
+
+/// <summary>The interpreter against the bare CPU: single instructions of every encoding, and short sequences.</summary>
+public sealed class InterpreterDifferentialTests
+{
+    private static readonly CpuFeatures Features = InterpreterEngine.Supported;
+
+    [Fact]
+    public void Integer_instructions_agree_with_the_cpu() => Check(CodeLists.IntegerCodes(Features), 12000, 1);
+
+    [Fact]
+    public void Privileged_instructions_agree_with_the_cpu() => Check(CodeLists.PrivilegedCodes(Features), 1000, 1);
+
+    [Fact]
+    public void Vector_instructions_agree_with_the_cpu() => Check(CodeLists.VectorCodes(Features), 8000, 1);
+
+    [Fact]
+    public void X87_instructions_agree_with_the_cpu() => Check(CodeLists.X87Codes(Features), 3000, 1);
+
+    [Fact]
+    public void Mmx_instructions_agree_with_the_cpu() => Check(CodeLists.MmxCodes(Features), 2000, 1);
+
+    [Fact]
+    public void Integer_sequences_agree_with_the_cpu() => Check(CodeLists.IntegerCodes(Features), 6000, 12);
+
+    [Fact]
+    public void Mixed_sequences_agree_with_the_cpu() => Check(
+        [.. CodeLists.IntegerCodes(Features), .. CodeLists.VectorCodes(Features), .. CodeLists.X87Codes(Features)], 4000, 12);
+
+    private static void Check(IReadOnlyList<Code> codes, int count, int length)
+    {
+        using InterpreterExecutor executor = new(Features);
+        count = DifferentialRun.Budget(count);
+        CaseGenerator generator = new(codes) { MinimumLength = Math.Min(length, 4), MaximumLength = length };
+        DifferentialRun.Check(generator, executor, count, count);
+    }
+}
