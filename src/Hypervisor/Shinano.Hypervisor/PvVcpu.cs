@@ -104,8 +104,11 @@ public sealed unsafe class PvVcpu
     /// <summary>Machine frames of the guest's GDT, in order; each held by a reference of its type.</summary>
     public ulong[] GdtFrames { get; set; } = [];
 
-    /// <summary>Machine frames of the guest's LDT.</summary>
-    public ulong[] LdtFrames { get; set; } = [];
+    /// <summary>Machine frames of the guest's LDT by page, 0 where none is shown to the CPU yet; each held by a reference of its type.</summary>
+    public ulong[] LdtFrames { get; } = new ulong[16];
+
+    /// <summary>Guest-linear address of the LDT, in the kernel's address space.</summary>
+    public ulong LdtBase { get; set; }
 
     /// <summary>Entries of the LDT; 0 when there is none.</summary>
     public int LdtEntries { get; set; }
@@ -114,7 +117,7 @@ public sealed unsafe class PvVcpu
     public void ShowDescriptorTables()
     {
         State->Gdtr.Base = AddressSpaceLayout.GdtStart(Id);
-        State->Gdtr.Limit = 0xFFFF;
+        State->Gdtr.Limit = AddressSpaceLayout.GdtLimit;
         State->Ldtr.Base = AddressSpaceLayout.LdtStart(Id);
         State->Ldtr.Limit = LdtEntries == 0 ? 0 : ((uint)LdtEntries * 8) - 1;
         State->Ldtr.Selector = (ushort)(LdtEntries == 0 ? 0 : 8);

@@ -194,7 +194,7 @@ internal sealed class PvMachine : IDisposable
     private void Load(KernelImage kernel, ReadOnlyMemory<byte> ramdisk, MachineSettings settings, Action<string, string> progress)
     {
         _ = new MemoryHypercalls(Domain, _mmu);
-        VmAssists assists = new(Domain);
+        VmAssists assists = new(Domain, _mmu.Space);
         TrapHypercalls.Register(Domain);
         MultiCall.Register(Domain);
         VersionHypercalls.Register(Domain);

@@ -97,11 +97,7 @@ public sealed class PvDomainBuilder(Domain domain, MmuHypercalls mmu)
                 $"the domain has {_pages / 256} MiB of memory, but its kernel, ramdisk ({request.Ramdisk.Length >> 20} MiB) and start-up pages need {(unmapped / 256) + 1} MiB");
         }
 
-        for (ulong pfn = 0; pfn < _pages; pfn++)
-        {
-            _space.Claim(Frame(pfn), pfn);
-        }
-
+        _space.ClaimInitial(_pages);
         foreach (KernelSegment segment in kernel.Segments)
         {
             Copy(segment.PseudoPhysicalAddress, segment.FileBytes.Span);
@@ -134,18 +130,7 @@ public sealed class PvDomainBuilder(Domain domain, MmuHypercalls mmu)
             listAddress is null ? (0, 0) : (list, listPages),
             request.CommandLine);
 
-        lock (mmu.MmuLock)
-        {
-            int error = mmu.Types.Acquire(root, FrameType.L4);
-            if (error != 0)
-            {
-                throw new InvalidOperationException($"the initial page tables were refused with {error}");
-            }
-
-            _space.TryGet(root, out int index);
-            _space[index].Pinned = true;
-        }
-
+        Pin(root);
         return new PvBuildResult(
             kernel.Entry,
             virtualBase + (startInfo * PageSize),
@@ -153,6 +138,30 @@ public sealed class PvDomainBuilder(Domain domain, MmuHypercalls mmu)
             new Mfn(root),
             new Mfn(Frame(store)),
             new Mfn(Frame(console)));
+    }
+
+    private void Pin(ulong root)
+    {
+        int error;
+        do
+        {
+            lock (mmu.MmuLock)
+            {
+                mmu.Types.BeginWork();
+                error = mmu.Types.Acquire(root, FrameType.L4);
+                if (error == 0)
+                {
+                    mmu.Types.Finish();
+                    _space.TryGet(root, out int index);
+                    _space[index].Pinned = true;
+                }
+            }
+        }
+        while (error == PageTypes.Preempted);
+        if (error != 0)
+        {
+            throw new InvalidOperationException($"the initial page tables were refused with {error}");
+        }
     }
 
     private static ulong PagesOf(ulong bytes) => (bytes + PageSize - 1) / PageSize;

@@ -1,5 +1,4 @@
 using Shinano.Memory;
-using Shinano.X86;
 using Shinano.XenAbi;
 
 namespace Shinano.Hypervisor.Mmu;
@@ -23,14 +22,15 @@ public sealed class MachineSpace
     private const ulong Slack = 1024;
     private const ulong SharedFrames = 256;
     private const ulong InvalidM2P = ~0UL;
-    private const ulong TableRights = PageTableEntry.Present | PageTableEntry.Writable | PageTableEntry.User | PageTableEntry.Accessed;
+
+    /// <summary>Frames of one 2 MiB page of the host: initial frames are mirrored inside of it.</summary>
+    private const ulong MirrorMask = 511;
 
     private readonly FrameInfo[] _frames;
-    private readonly SortedSet<ulong> _free = [];
+    private readonly FreeFrames _free;
     private readonly ulong _guestFrames;
     private readonly ulong _firstM2PFrame;
-    private readonly ulong[] _xenSlots = new ulong[AddressSpaceLayout.LastXenSlot - AddressSpaceLayout.FirstXenSlot + 1];
-    private readonly ulong _descriptorTables;
+    private readonly HypervisorTables _tables;
     private ulong _nextShared;
 
     private MachineSpace(GuestMemory memory, ulong guestFrames, ulong firstM2PFrame, ulong m2pFrames, int vcpus)
@@ -41,70 +41,19 @@ public sealed class MachineSpace
         _firstM2PFrame = firstM2PFrame;
         _frames = new FrameInfo[memory.FrameCount];
         _nextShared = FirstFrame + guestFrames;
-        for (ulong frame = FirstFrame; frame < FirstFrame + guestFrames; frame++)
-        {
-            _free.Add(frame);
-        }
-
-        ulong next = firstM2PFrame + m2pFrames;
-        memory.AddRam(firstM2PFrame, m2pFrames, FrameFlags.ReadOnly);
-        Own(firstM2PFrame, m2pFrames, FrameOwner.Hypervisor);
+        _free = new FreeFrames((int)guestFrames);
+        Own(firstM2PFrame, m2pFrames, FrameOwner.Hypervisor, FrameFlags.ReadOnly);
         for (ulong i = 0; i < m2pFrames; i++)
         {
             memory.FrameSpan(firstM2PFrame + i).Fill(0xFF);
         }
 
-        ulong Table()
+        ulong next = firstM2PFrame + m2pFrames;
+        _tables = new HypervisorTables(memory, firstM2PFrame, m2pFrames, vcpus, () =>
         {
-            memory.AddRam(next, 1, FrameFlags.ReadOnly);
-            Own(next, 1, FrameOwner.Hypervisor);
+            Own(next, 1, FrameOwner.Hypervisor, FrameFlags.ReadOnly);
             return next++;
-        }
-
-        // The M2P table, for the guest to read.
-        ulong m2pL3 = Table();
-        _xenSlots[0] = (m2pL3 << 12) | TableRights;
-        ulong l2 = 0;
-        ulong l1 = 0;
-        ulong start = AddressSpaceLayout.MachineToPhysicalStart + (FirstFrame * 8);
-        for (ulong i = 0; i < m2pFrames; i++)
-        {
-            ulong address = start + (i << 12);
-            if (l2 == 0 || PageTableEntry.Index(address, 2) == 0 && PageTableEntry.Index(address, 1) == 0)
-            {
-                l2 = Table();
-                SetEntry(m2pL3, PageTableEntry.Index(address, 3), (l2 << 12) | TableRights);
-            }
-
-            if (l1 == 0 || PageTableEntry.Index(address, 1) == 0)
-            {
-                l1 = Table();
-                SetEntry(l2, PageTableEntry.Index(address, 2), (l1 << 12) | TableRights);
-            }
-
-            SetEntry(l1, PageTableEntry.Index(address, 1), ((firstM2PFrame + i) << 12)
-                | PageTableEntry.Present | PageTableEntry.User | PageTableEntry.Accessed | PageTableEntry.NoExecute);
-        }
-
-        // The vCPUs' descriptor tables: supervisor pages, which guest code cannot reach but the CPU's own descriptor reads can.
-        const ulong Supervisor = TableRights & ~PageTableEntry.User;
-        ulong domainL3 = Table();
-        ulong domainL2 = Table();
-        _xenSlots[AddressSpaceLayout.PerDomainSlot - AddressSpaceLayout.FirstXenSlot] = (domainL3 << 12) | Supervisor;
-        SetEntry(domainL3, 0, (domainL2 << 12) | Supervisor);
-        int tables = ((vcpus * AddressSpaceLayout.DescriptorFramesPerVcpu) + PageTableEntry.Count - 1) / PageTableEntry.Count;
-        _descriptorTables = next;
-        for (int i = 0; i < tables; i++)
-        {
-            SetEntry(domainL2, i, (Table() << 12) | Supervisor);
-        }
-
-        ReservedDescriptors = Table();
-        WriteReservedDescriptors();
-        for (int vcpu = 0; vcpu < vcpus; vcpu++)
-        {
-            MapDescriptors(vcpu, AddressSpaceLayout.GuestGdtFrames, ReservedDescriptors);
-        }
+        });
     }
 
     public GuestMemory Memory { get; }
@@ -121,8 +70,13 @@ public sealed class MachineSpace
     /// <summary>Highest machine frame number that the guest may meet, plus one.</summary>
     public ulong EndFrame => FirstFrame + (ulong)_frames.Length;
 
-    /// <summary>The frame with Xen's own descriptors, seen at selector 0xE000 and up.</summary>
-    private ulong ReservedDescriptors { get; }
+    /// <summary>First frame of the M2P table.</summary>
+    public ulong FirstM2PFrame => _firstM2PFrame;
+
+    /// <summary>
+    /// VMASST_TYPE_m2p_strict: top-level tables show the M2P table until they serve user mode. Otherwise they show it from their first use for the kernel.
+    /// </summary>
+    public bool HidesM2PFromUserMode { get; set; }
 
     /// <summary>Makes the space of a domain, all guest frames free.</summary>
     /// <param name="maximumPages">Most 4 KiB pages the domain may ever have.</param>
@@ -130,9 +84,10 @@ public sealed class MachineSpace
     {
         ulong guest = maximumPages + Slack;
         ulong shared = guest + SharedFrames;
-        ulong m2p = ((shared + 4096 + (shared / 512)) * 8 / 4096) + 1;
-        ulong tables = (m2p / 512) + (m2p / (512 * 512)) + 16 + (ulong)(vcpus * AddressSpaceLayout.DescriptorFramesPerVcpu / PageTableEntry.Count);
-        GuestMemory memory = new(FirstFrame, (long)(shared + m2p + tables));
+
+        // The table covers itself and the tables behind it, which are less than a hundredth of it.
+        ulong m2p = ((shared + 4096 + (shared / 256)) * sizeof(ulong) / GuestMemory.PageSize) + 1;
+        GuestMemory memory = new(FirstFrame, (long)(shared + m2p + HypervisorTables.FramesFor(m2p, vcpus)));
         return new MachineSpace(memory, guest, FirstFrame + shared, m2p, vcpus);
     }
 
@@ -148,70 +103,69 @@ public sealed class MachineSpace
     public ref FrameInfo this[int index] => ref _frames[index];
 
     /// <summary>Whether the guest may map the frame.</summary>
-    public bool IsGuests(ulong frame) => TryGet(frame, out int index) && _frames[index].Owner is FrameOwner.Guest or FrameOwner.Shared
-        && _frames[(int)(frame - FirstFrame)].Owner != FrameOwner.Nobody;
+    public bool IsGuests(ulong frame) => TryGet(frame, out int index) && _frames[index].Owner is FrameOwner.Guest or FrameOwner.Shared;
 
     /// <summary>The machine frame in which the builder puts an initial pseudo-physical page: chunk by chunk mirrored.</summary>
     public static ulong InitialFrame(ulong pfn, ulong pages) =>
-        FirstFrame + ((pfn | 511) < pages ? pfn ^ 511 : pfn);
+        FirstFrame + ((pfn | MirrorMask) < pages ? pfn ^ MirrorMask : pfn);
 
-    /// <summary>Gives the guest a certain free frame, as the builder does.</summary>
-    public void Claim(ulong frame, ulong pfn)
+    /// <summary>Gives a guest that has no memory its initial pages, at their <see cref="InitialFrame"/>.</summary>
+    public void ClaimInitial(ulong pages)
     {
-        if (!_free.Remove(frame))
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(pages, MaximumPages);
+        Memory.AddRam(FirstFrame, pages);
+        for (ulong pfn = 0; pfn < pages; pfn++)
         {
-            throw new InvalidOperationException($"machine frame {frame:x} is not free");
+            ulong frame = InitialFrame(pfn, pages);
+            int index = (int)(frame - FirstFrame);
+            if (!_free.TryTake(index))
+            {
+                throw new InvalidOperationException($"machine frame {frame:x} is not free");
+            }
+
+            _frames[index].Owner = FrameOwner.Guest;
+            SetM2P(frame, pfn);
         }
 
-        Give(frame, pfn);
+        TotalPages += pages;
     }
 
     /// <summary>Gives the guest a run of 2^order free frames, aligned to its size.</summary>
+    /// <param name="exchange">In exchange for others, which are taken back afterwards: the maximum does not count.</param>
     /// <returns>The first frame, or 0 when there is no such run or the domain has its maximum.</returns>
     public ulong Allocate(int order, bool exchange = false)
     {
         ulong count = 1UL << order;
-        if (!exchange && TotalPages + count > MaximumPages)
+        if (!exchange && (TotalPages > MaximumPages || count > MaximumPages - TotalPages))
         {
             return 0;
         }
 
-        ulong run = 0;
-        ulong start = 0;
-        foreach (ulong frame in _free)
+        int run = _free.TakeRun(order, FirstFrame);
+        if (run < 0)
         {
-            if (run == 0 || frame != start + run)
-            {
-                start = frame;
-                run = 0;
-                if ((frame & (count - 1)) != 0)
-                {
-                    continue;
-                }
-            }
-
-            if (++run == count)
-            {
-                for (ulong i = 0; i < count; i++)
-                {
-                    _free.Remove(start + i);
-                    Give(start + i, InvalidM2P);
-                }
-
-                return start;
-            }
+            return 0;
         }
 
-        return 0;
+        ulong first = FirstFrame + (ulong)run;
+        Memory.AddRam(first, count);
+        for (int i = run; i < run + (int)count; i++)
+        {
+            _frames[i] = new FrameInfo { Owner = FrameOwner.Guest };
+        }
+
+        TotalPages += count;
+        return first;
     }
 
     /// <summary>Takes a frame from the guest; its content is dropped. The caller checked that nothing refers to it.</summary>
     public void Free(ulong frame)
     {
-        _frames[(int)(frame - FirstFrame)] = default;
+        int index = (int)(frame - FirstFrame);
+        _frames[index] = default;
         Memory.RemoveRam(frame);
         SetM2P(frame, InvalidM2P);
-        _free.Add(frame);
+        _free.Put(index);
         TotalPages--;
     }
 
@@ -225,61 +179,39 @@ public sealed class MachineSpace
             return false;
         }
 
-        Memory.AddRam(_nextShared, 1);
-        Own(_nextShared, 1, FrameOwner.Shared);
+        Own(_nextShared, 1, FrameOwner.Shared, FrameFlags.None);
         _nextShared++;
         return true;
     }
 
-    /// <summary>Records the pseudo-physical number that the guest gave a frame.</summary>
-    public void SetM2P(ulong frame, ulong pfn) => Memory.TryWriteUInt64((_firstM2PFrame << 12) + ((frame - FirstFrame) * 8), pfn);
+    /// <summary>Records the pseudo-physical number that the guest gave a frame of the window.</summary>
+    public void SetM2P(ulong frame, ulong pfn) => Memory.TryWriteUInt64((_firstM2PFrame << GuestMemory.PageShift) + ((frame - FirstFrame) * sizeof(ulong)), pfn);
 
-    /// <summary>The pseudo-physical number of a frame, all ones when it has none.</summary>
+    /// <summary>The pseudo-physical number of a frame of the window, all ones when it has none.</summary>
     public ulong GetM2P(ulong frame) =>
-        Memory.TryReadUInt64((_firstM2PFrame << 12) + ((frame - FirstFrame) * 8), out ulong pfn) ? pfn : InvalidM2P;
+        Memory.TryReadUInt64((_firstM2PFrame << GuestMemory.PageShift) + ((frame - FirstFrame) * sizeof(ulong)), out ulong pfn) ? pfn : InvalidM2P;
 
-    /// <summary>Writes Xen's slots into a top-level table.</summary>
-    public void InstallXenSlots(ulong l4)
+    /// <summary>Writes Xen's slots into a new top-level table.</summary>
+    public void InstallXenSlots(ulong l4) => _tables.Install(l4, HidesM2PFromUserMode);
+
+    /// <summary>A top-level table is about to serve a mode for the first time: shows or hides the M2P table there. Source: public/xen.h: VMASST_TYPE_m2p_strict.</summary>
+    public void PrepareRoot(ulong l4, bool user)
     {
-        for (int i = 0; i < _xenSlots.Length; i++)
+        if (user == HidesM2PFromUserMode)
         {
-            SetEntry(l4, AddressSpaceLayout.FirstXenSlot + i, _xenSlots[i]);
+            _tables.ShowM2P(l4, !user);
         }
     }
 
     /// <summary>Shows a frame in a vCPU's descriptor area: pages 0 to 15 are its GDT, 16 to 31 its LDT; frame 0 removes.</summary>
-    public void MapDescriptors(int vcpu, int page, ulong frame)
-    {
-        int entry = (vcpu * AddressSpaceLayout.DescriptorFramesPerVcpu) + page;
-        SetEntry(
-            _descriptorTables + (ulong)(entry / PageTableEntry.Count),
-            entry % PageTableEntry.Count,
-            frame == 0 ? 0 : (frame << 12) | PageTableEntry.Present | PageTableEntry.Writable | PageTableEntry.Accessed | PageTableEntry.Dirty);
-    }
+    public void MapDescriptors(int vcpu, int page, ulong frame) => _tables.ShowDescriptors(vcpu, page, frame);
 
-    private void Give(ulong frame, ulong pfn)
+    private void Own(ulong first, ulong count, FrameOwner owner, FrameFlags flags)
     {
-        Memory.AddRam(frame, 1);
-        _frames[(int)(frame - FirstFrame)] = new FrameInfo { Owner = FrameOwner.Guest };
-        SetM2P(frame, pfn);
-        TotalPages++;
-    }
-
-    private void Own(ulong first, ulong count, FrameOwner owner)
-    {
-        for (ulong i = 0; i < count; i++)
+        Memory.AddRam(first, count, flags);
+        foreach (ref FrameInfo info in _frames.AsSpan((int)(first - FirstFrame), (int)count))
         {
-            _frames[(int)(first + i - FirstFrame)] = new FrameInfo { Owner = owner };
+            info = new FrameInfo { Owner = owner };
         }
-    }
-
-    private void SetEntry(ulong table, int index, ulong value) => Memory.TryWriteUInt64((table << 12) + ((ulong)index * 8), value);
-
-    /// <summary>FLAT_RING3_CS32, _DS32 and _CS64 at their selectors 0xE023, 0xE02B and 0xE033.</summary>
-    private void WriteReservedDescriptors()
-    {
-        SetEntry(ReservedDescriptors, 4, 0x00CF_FB00_0000_FFFF);
-        SetEntry(ReservedDescriptors, 5, 0x00CF_F300_0000_FFFF);
-        SetEntry(ReservedDescriptors, 6, 0x00AF_FB00_0000_FFFF);
     }
 }

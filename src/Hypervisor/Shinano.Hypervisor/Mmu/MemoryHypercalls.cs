@@ -1,91 +1,147 @@
 using System.Runtime.InteropServices;
 using Shinano.Hypervisor.Hypercalls;
+using Shinano.Memory;
 using Shinano.XenAbi;
 
 namespace Shinano.Hypervisor.Mmu;
 
-/// <summary>memory_op: reservations, the memory map and the place of the M2P table. Source: public/memory.h.</summary>
+/// <summary>
+/// memory_op: reservations, the memory map and the place of the M2P table. Source: public/memory.h; Xen's do_memory_op and arch_memory_op for errors and their order.
+/// </summary>
 public sealed class MemoryHypercalls
 {
+    /// <summary>Largest extent of a domain without devices, as a power of two. Source: Xen's CONFIG_DOMU_MAX_ORDER.</summary>
     private const int MaximumOrder = 9;
-    private const int E820Ram = 1;
 
-    /// <summary>Extents served per call before it is restarted: bounded work.</summary>
-    private const ulong Batch = 2048;
+    /// <summary>Bits of the command before a continuation's progress. Source: Xen's MEMOP_EXTENT_SHIFT.</summary>
+    private const int ProgressShift = 6;
 
-    private readonly Domain _domain;
+    private const ulong OperationMask = (1 << ProgressShift) - 1;
+
+    /// <summary>Pages served per call before it is restarted.</summary>
+    private const ulong Batch = 4096;
+
+    private const int MapEntrySize = 20;
+    private const uint MapEntriesLimit = 1024;
+    private const uint MapRam = 1;
+
+    /// <summary>M2P bytes per extent of XENMEM_machphys_mfn_list.</summary>
+    private const ulong ListExtent = 2 << 20;
+
+    /// <summary>Offset of arch.max_pfn in struct shared_info (public/xen.h): 32 vCPU infos of 64 bytes, two bitmaps of 512, and the wall clock.</summary>
+    private const ulong MaximumFrameOffset = (32 * 64) + (2 * 512) + 16;
+
     private readonly MmuHypercalls _mmu;
     private readonly MachineSpace _space;
-    private readonly ulong _mapPages;
+    private readonly MemoryExchange _exchange;
+    private byte[] _map;
 
     public MemoryHypercalls(Domain domain, MmuHypercalls mmu)
     {
-        _domain = domain;
         _mmu = mmu;
         _space = mmu.Space;
-        _mapPages = _space.MaximumPages;
+        _exchange = new MemoryExchange(mmu);
+        _map = new byte[MapEntrySize];
+        MemoryMarshal.Write(_map.AsSpan(8), _space.MaximumPages << GuestMemory.PageShift);
+        MemoryMarshal.Write(_map.AsSpan(16), MapRam);
         domain.Hypercalls.Add(HypercallNumber.MemoryOp, MemoryOp);
     }
 
+    private delegate bool ExtentOperation(PvVcpu vcpu, ulong slot, int order);
+
     private long MemoryOp(PvVcpu vcpu, in HypercallArguments a)
     {
-        // The upper bits carry a continuation's progress (public/memory.h: MEMOP_EXTENT_SHIFT is Xen's own affair).
-        ulong start = a.A1 >> 6;
-        switch (a.A1 & 63)
+        ulong start = a.A1 >> ProgressShift;
+        MemoryOperation operation = (MemoryOperation)(a.A1 & OperationMask);
+        switch (operation)
         {
-            case 0:
+            case MemoryOperation.IncreaseReservation:
                 return Reserve(vcpu, a.A2, start, a.A1, Increase);
-            case 1:
+            case MemoryOperation.DecreaseReservation:
                 return Reserve(vcpu, a.A2, start, a.A1, Decrease);
-            case 6:
+            case MemoryOperation.PopulatePhysmap:
                 return Reserve(vcpu, a.A2, start, a.A1, Populate);
-            case 2: // XENMEM_maximum_ram_page
-                return (long)_space.EndFrame - 1;
-            case 3 or 4: // XENMEM_current_reservation, XENMEM_maximum_reservation
-                if (!vcpu.Guest.TryRead(a.A2, out ushort domain))
-                {
-                    return -Errno.Fault;
-                }
+        }
 
-                return !IsOwn(domain) ? -Errno.Perm : (long)((a.A1 & 63) == 3 ? _space.TotalPages : _space.MaximumPages);
-            case 5: // XENMEM_machphys_mfn_list: privileged since the M2P became read-only
-                return -Errno.Perm;
-            case 9: // XENMEM_memory_map
-                return MemoryMap(vcpu, a.A2);
-            case 11:
-                return Exchange(vcpu, a.A2);
-            case 12: // XENMEM_machphys_mapping
+        return start == 0 ? Query(vcpu, operation, a.A2) : -Errno.Invalid;
+    }
+
+    private long Query(PvVcpu vcpu, MemoryOperation operation, ulong address)
+    {
+        switch (operation)
+        {
+            case MemoryOperation.MaximumRamPage:
+                return (long)_space.EndFrame;
+            case MemoryOperation.CurrentReservation or MemoryOperation.MaximumReservation or MemoryOperation.MaximumGuestFrame:
+                return Reservation(vcpu, operation, address);
+            case MemoryOperation.MachineToPhysicalFrames:
+                return ListM2PFrames(vcpu, address);
+            case MemoryOperation.MemoryMap:
+                return ReadMap(vcpu, address);
+            case MemoryOperation.SetMemoryMap:
+                return WriteMap(vcpu, address);
+            case MemoryOperation.Exchange:
+                return _exchange.Serve(vcpu, address, MaximumOrder);
+            case MemoryOperation.MachineToPhysicalMapping:
                 ReadOnlySpan<ulong> mapping =
-                [
-                    AddressSpaceLayout.MachineToPhysicalStart,
-                    AddressSpaceLayout.MachineToPhysicalStart + (_space.EndFrame * 8),
-                    _space.EndFrame - 1,
-                ];
-                return vcpu.Guest.TryWrite(a.A2, MemoryMarshal.AsBytes(mapping)) ? 0 : -Errno.Fault;
+                    [AddressSpaceLayout.MachineToPhysicalStart, AddressSpaceLayout.MachineToPhysicalEnd, _space.EndFrame - 1];
+                return vcpu.Guest.TryWrite(address, MemoryMarshal.AsBytes(mapping)) ? 0 : -Errno.Fault;
+            case MemoryOperation.AddToPhysmap or MemoryOperation.RemoveFromPhysmap or MemoryOperation.AddToPhysmapBatch:
+                // For auto-translated guests.
+                return -Errno.Access;
+            case MemoryOperation.MachineMemoryMap or MemoryOperation.ClaimPages or MemoryOperation.AcquireResource:
+                return -Errno.Perm;
+            case MemoryOperation.SharingFreedPages or MemoryOperation.SharingSharedPages:
+                return 0;
+            case MemoryOperation.CompatMachineToPhysicalFrames or MemoryOperation.VirtualNumaInfo or MemoryOperation.ReservedDeviceMemoryMap:
+                return -Errno.NotSupported;
             default:
                 return -Errno.NoSystemCall;
         }
     }
 
-    private bool IsOwn(ushort domain) => domain == DomainId.Self.Value || domain == _domain.Id.Value;
-
-    private long Reserve(PvVcpu vcpu, ulong address, ulong start, ulong command, ExtentOperation operation)
+    private long Reservation(PvVcpu vcpu, MemoryOperation operation, ulong address)
     {
-        if (!vcpu.Guest.TryRead(address, out Reservation reservation))
+        if (!vcpu.Guest.TryRead(address, out ushort domain))
         {
             return -Errno.Fault;
         }
 
-        if (!IsOwn(reservation.Domain) || start > reservation.Extents || reservation.Order > MaximumOrder)
+        if (!_mmu.IsOwn(domain))
+        {
+            return -Errno.NoSuchProcess;
+        }
+
+        switch (operation)
+        {
+            case MemoryOperation.CurrentReservation:
+                return (long)_space.TotalPages;
+            case MemoryOperation.MaximumReservation:
+                return (long)_space.MaximumPages;
+            default:
+                // PV guests give the number of their frames in arch.max_pfn.
+                _space.Memory.TryReadUInt64(vcpu.Domain.SharedInfoFrame.Address + MaximumFrameOffset, out ulong frames);
+                return (long)(frames == 0 ? 0 : frames - 1);
+        }
+    }
+
+    private long Reserve(PvVcpu vcpu, ulong address, ulong start, ulong command, ExtentOperation operation)
+    {
+        if (!vcpu.Guest.TryRead(address, out MemoryReservation reservation)
+            || reservation.Extents > uint.MaxValue >> ProgressShift
+            || start >= reservation.Extents
+            || !_mmu.IsOwn(reservation.Domain)
+            || reservation.Order > MaximumOrder)
         {
             return (long)start;
         }
 
-        ulong end = Math.Min(reservation.Extents, start + Batch);
+        int order = (int)reservation.Order;
+        ulong end = Math.Min(reservation.Extents, start + Math.Max(1, Batch >> order));
         ulong done = start;
         lock (_mmu.MmuLock)
         {
-            while (done < end && operation(vcpu, reservation.Start + (done * 8), (int)reservation.Order))
+            while (done < end && operation(vcpu, reservation.Start == 0 ? 0 : reservation.Start + (done * sizeof(ulong)), order))
             {
                 done++;
             }
@@ -96,14 +152,14 @@ public sealed class MemoryHypercalls
             return (long)done;
         }
 
-        vcpu.SetArgument(0, (command & 63) | (done << 6));
+        vcpu.SetArgument(0, (command & OperationMask) | (done << ProgressShift));
         return HypercallTable.Restart;
     }
 
     private bool Increase(PvVcpu vcpu, ulong slot, int order)
     {
         ulong frame = _space.Allocate(order);
-        return frame != 0 && (slot < 8 || vcpu.Guest.TryWrite(slot, frame));
+        return frame != 0 && (slot == 0 || vcpu.Guest.TryWrite(slot, frame));
     }
 
     private bool Populate(PvVcpu vcpu, ulong slot, int order)
@@ -136,7 +192,7 @@ public sealed class MemoryHypercalls
 
         for (ulong i = 0; i < 1UL << order; i++)
         {
-            if (!TryFree(vcpu, frame + i))
+            if (_mmu.Types.GiveBack(frame + i) != 0)
             {
                 return false;
             }
@@ -145,153 +201,68 @@ public sealed class MemoryHypercalls
         return true;
     }
 
-    /// <summary>Takes a frame back if no entry, pin or root refers to it.</summary>
-    private bool TryFree(PvVcpu vcpu, ulong frame)
+    /// <summary>First frames of each 2 MiB of the M2P table; 0 for the part below our first machine frame.</summary>
+    private long ListM2PFrames(PvVcpu vcpu, ulong address)
     {
-        if (!_space.TryGet(frame, out int index)
-            || _space[index].Owner != FrameOwner.Guest
-            || _space[index].TypeCount > 0
-            || _space[index].References > 0)
-        {
-            return false;
-        }
-
-        _space.Free(frame);
-
-        // Translations of the frame may linger although no entry names it: they must not outlive it.
-        foreach (PvVcpu other in _domain.Vcpus)
-        {
-            other.Cpu.RequestFlush();
-        }
-
-        foreach (PvVcpu other in _domain.Vcpus)
-        {
-            if (other != vcpu)
-            {
-                other.Cpu.WaitUntilFlushed();
-            }
-        }
-
-        return true;
-    }
-
-    private long Exchange(PvVcpu vcpu, ulong address)
-    {
-        if (!vcpu.Guest.TryRead(address, out ExchangeRequest request))
+        if (!vcpu.Guest.TryRead(address, out FrameList list))
         {
             return -Errno.Fault;
         }
 
-        if (!IsOwn(request.In.Domain) || !IsOwn(request.Out.Domain) || request.Exchanged != 0
-            || request.In.Order > MaximumOrder || request.Out.Order > MaximumOrder
-            || request.In.Extents > Batch || request.Out.Extents > Batch
-            || request.In.Extents << (int)request.In.Order != request.Out.Extents << (int)request.Out.Order)
+        ulong extents = Math.Min(list.MaximumExtents, ((_space.EndFrame * sizeof(ulong)) + ListExtent - 1) / ListExtent);
+        ulong gap = MachineSpace.FirstFrame * sizeof(ulong) / ListExtent;
+        for (ulong i = 0; i < extents; i++)
         {
-            return -Errno.Invalid;
+            ulong frame = i < gap ? 0 : _space.FirstM2PFrame + ((i - gap) * (ListExtent / GuestMemory.PageSize));
+            if (!vcpu.Guest.TryWrite(list.Start + (i * sizeof(ulong)), frame))
+            {
+                return -Errno.Fault;
+            }
         }
 
-        lock (_mmu.MmuLock)
-        {
-            ulong[] frames = new ulong[request.In.Extents << (int)request.In.Order];
-            for (ulong i = 0; i < request.In.Extents; i++)
-            {
-                if (!vcpu.Guest.TryRead(request.In.Start + (i * 8), out ulong frame))
-                {
-                    return -Errno.Fault;
-                }
-
-                for (ulong j = 0; j < 1UL << (int)request.In.Order; j++)
-                {
-                    frames[(i << (int)request.In.Order) + j] = frame + j;
-                    if (!_space.TryGet(frame + j, out int index) || _space[index].Owner != FrameOwner.Guest
-                        || _space[index].TypeCount > 0 || _space[index].References > 0)
-                    {
-                        return -Errno.Invalid;
-                    }
-                }
-            }
-
-            ulong[] given = new ulong[request.Out.Extents];
-            for (int i = 0; i < given.Length; i++)
-            {
-                given[i] = _space.Allocate((int)request.Out.Order, exchange: true);
-                if (given[i] == 0)
-                {
-                    foreach (ulong back in given.Take(i))
-                    {
-                        for (ulong j = 0; j < 1UL << (int)request.Out.Order; j++)
-                        {
-                            _space.Free(back + j);
-                        }
-                    }
-
-                    return -Errno.NoMemory;
-                }
-            }
-
-            foreach (ulong frame in frames.Distinct())
-            {
-                TryFree(vcpu, frame);
-            }
-
-            for (int i = 0; i < given.Length; i++)
-            {
-                ulong slot = request.Out.Start + ((ulong)i * 8);
-                if (!vcpu.Guest.TryRead(slot, out ulong pfn) || !vcpu.Guest.TryWrite(slot, given[i]))
-                {
-                    return -Errno.Fault;
-                }
-
-                for (ulong j = 0; j < 1UL << (int)request.Out.Order; j++)
-                {
-                    _space.SetM2P(given[i] + j, pfn + j);
-                }
-            }
-
-            // xen_memory_exchange.nr_exchanged follows the two reservations.
-            return vcpu.Guest.TryWrite(address + 64, request.In.Extents) ? 0 : -Errno.Fault;
-        }
+        list.Extents = (uint)extents;
+        return vcpu.Guest.TryWrite(address, list) ? 0 : -Errno.Fault;
     }
 
-    private long MemoryMap(PvVcpu vcpu, ulong address)
+    private long ReadMap(PvVcpu vcpu, ulong address)
     {
         if (!vcpu.Guest.TryRead(address, out MapRequest request))
         {
             return -Errno.Fault;
         }
 
-        if (request.Entries < 1)
+        byte[] map = Volatile.Read(ref _map);
+        uint entries = Math.Min(request.Entries, (uint)(map.Length / MapEntrySize));
+        return vcpu.Guest.TryWrite(request.Buffer, map.AsSpan(0, (int)entries * MapEntrySize)) && vcpu.Guest.TryWrite(address, entries)
+            ? 0
+            : -Errno.Fault;
+    }
+
+    private long WriteMap(PvVcpu vcpu, ulong address)
+    {
+        if (!vcpu.Guest.TryRead(address, out ForeignMapRequest request))
+        {
+            return -Errno.Fault;
+        }
+
+        if (request.Map.Entries > MapEntriesLimit)
         {
             return -Errno.Invalid;
         }
 
-        Span<byte> entry = stackalloc byte[20];
-        entry.Clear();
-        MemoryMarshal.Write(entry[8..], _mapPages << 12);
-        MemoryMarshal.Write(entry[16..], E820Ram);
-        return vcpu.Guest.TryWrite(request.Buffer, entry) && vcpu.Guest.TryWrite(address, 1u) ? 0 : -Errno.Fault;
-    }
+        if (!_mmu.IsOwn(request.Domain))
+        {
+            return -Errno.NoSuchProcess;
+        }
 
-    private delegate bool ExtentOperation(PvVcpu vcpu, ulong slot, int order);
+        byte[] map = new byte[request.Map.Entries * MapEntrySize];
+        if (!vcpu.Guest.TryRead(request.Map.Buffer, map))
+        {
+            return -Errno.Fault;
+        }
 
-    /// <summary>struct xen_memory_reservation.</summary>
-    [StructLayout(LayoutKind.Sequential)]
-    private readonly struct Reservation
-    {
-        public readonly ulong Start;
-        public readonly ulong Extents;
-        public readonly uint Order;
-        public readonly uint Flags;
-        public readonly ushort Domain;
-    }
-
-    /// <summary>struct xen_memory_exchange.</summary>
-    [StructLayout(LayoutKind.Sequential)]
-    private readonly struct ExchangeRequest
-    {
-        public readonly Reservation In;
-        public readonly Reservation Out;
-        public readonly ulong Exchanged;
+        Volatile.Write(ref _map, map);
+        return 0;
     }
 
     /// <summary>struct xen_memory_map.</summary>
@@ -300,5 +271,22 @@ public sealed class MemoryHypercalls
     {
         public readonly uint Entries;
         public readonly ulong Buffer;
+    }
+
+    /// <summary>struct xen_foreign_memory_map.</summary>
+    [StructLayout(LayoutKind.Sequential)]
+    private readonly struct ForeignMapRequest
+    {
+        public readonly ushort Domain;
+        public readonly MapRequest Map;
+    }
+
+    /// <summary>struct xen_machphys_mfn_list.</summary>
+    [StructLayout(LayoutKind.Sequential)]
+    private struct FrameList
+    {
+        public uint MaximumExtents;
+        public ulong Start;
+        public uint Extents;
     }
 }

@@ -2,6 +2,7 @@ using Iced.Intel;
 using Shinano.Cpu;
 using Shinano.Hypervisor.Traps;
 using Shinano.X86;
+using Shinano.XenAbi;
 
 namespace Shinano.Hypervisor.Mmu;
 
@@ -18,6 +19,11 @@ public sealed unsafe class PageTableWriteEmulator(MmuHypercalls mmu)
     public bool TryEmulate(PvVcpu vcpu, ulong linear, PageFaultErrors errors)
     {
         const PageFaultErrors Protection = PageFaultErrors.Present | PageFaultErrors.Write;
+        if (linear - AddressSpaceLayout.MachineToPhysicalStart < AddressSpaceLayout.HypervisorEnd - AddressSpaceLayout.MachineToPhysicalStart)
+        {
+            return mmu.Descriptors.TryHandleFault(vcpu, linear, errors);
+        }
+
         if (!vcpu.InKernel
             || (errors & (Protection | PageFaultErrors.ReservedBit | PageFaultErrors.InstructionFetch)) != Protection
             || !IsL1Table(vcpu, linear)
@@ -38,6 +44,13 @@ public sealed unsafe class PageTableWriteEmulator(MmuHypercalls mmu)
 
         lock (mmu.MmuLock)
         {
+            if (!mmu.Types.Settle())
+            {
+                // The instruction is tried again.
+                mmu.Types.BeginWork();
+                return true;
+            }
+
             // The look before decoding was a hint; this one counts.
             if (!TryFindTarget(vcpu, address, out ulong target) || !Execute(vcpu.State, instruction, target, size))
             {
@@ -167,7 +180,7 @@ public sealed unsafe class PageTableWriteEmulator(MmuHypercalls mmu)
             }
 
             ulong wanted = (whole & ~(mask << shift)) | (value << shift);
-            if (mmu.Types.CompareUpdate(word, 1, wanted, whole, out ulong seen) != 0)
+            if (mmu.Types.CompareUpdate(word, wanted, whole, out ulong seen) != 0)
             {
                 return false;
             }

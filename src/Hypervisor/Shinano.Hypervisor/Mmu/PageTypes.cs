@@ -1,298 +1,241 @@
-using Shinano.Memory;
-using Shinano.X86;
 using Shinano.XenAbi;
 
 namespace Shinano.Hypervisor.Mmu;
 
 /// <summary>
-/// Counts the uses of frames and checks page tables, as Xen's get_page_type and its kin do: a frame is a page table of one level, or descriptors, or
-/// writable, and never two of these at once. Callers hold the MMU lock.
+/// Counts the uses of frames, as Xen's get_page_type and its kin do: a frame is a page table of one level, or descriptors, or writable, and never two of
+/// these at once. Callers hold the MMU lock.
 /// </summary>
-/// <param name="space">The domain's frames.</param>
-/// <param name="flushAll">Has every vCPU drop its translations; on return none uses an old one.</param>
-public sealed class PageTypes(MachineSpace space, Action flushAll)
+/// <remarks>
+/// Work is bounded: <see cref="BeginWork"/> gives a hypercall its share. A table whose check does not fit into it is refused with <see cref="Preempted"/>, and
+/// the tables below it that were checked already are held until the next try, which therefore gets further. Tables that lose their last use are taken
+/// apart by <see cref="Settle"/>, which says when the share is used up; the hypercall is then restarted.
+/// </remarks>
+public sealed class PageTypes
 {
-    /// <summary>Software bit 52 marks pages that the guest's kernel sees as its own. Source: Xen's _PAGE_GUEST_KERNEL.</summary>
-    private const ulong GuestKernel = 1UL << 52;
+    /// <summary>A result besides 0 and the errors of <see cref="Errno"/>: call again (Xen's -ERESTART, which no guest sees).</summary>
+    public const int Preempted = -85;
 
-    private readonly GuestMemory _memory = space.Memory;
+    /// <summary>Entries looked at in one hypercall: a few milliseconds.</summary>
+    private const int WorkPerCall = 512 * 1024;
 
-    /// <summary>Flushes so far, from 1: a new frame's 0 is none of them.</summary>
-    private uint _flushes = 1;
+    private readonly MachineSpace _space;
+    private readonly TableEntries _entries;
 
-    /// <summary>Takes a reference of a type; a frame without references of its old type changes over, page tables after a check of every entry.</summary>
-    /// <returns>0, or a negated <see cref="Errno"/>.</returns>
+    /// <summary>Tables without uses whose entries are still to be released.</summary>
+    private readonly Stack<ulong> _dropping = new();
+
+    /// <summary>Checked tables that are held for a check that was preempted.</summary>
+    private readonly List<ulong> _held = [];
+    private int _work = WorkPerCall;
+
+    public PageTypes(MachineSpace space, TranslationFlushes flushes)
+    {
+        _space = space;
+        Flushes = flushes;
+        _entries = new TableEntries(space, this);
+    }
+
+    /// <summary>A translation may have changed above the last level: a flush of all vCPUs is due before the guest goes on.</summary>
+    public bool FlushDue { get; set; }
+
+    internal TranslationFlushes Flushes { get; }
+
+    /// <summary>Whether the present hypercall's share is used up.</summary>
+    internal bool IsWorkDone => _work <= 0;
+
+    /// <summary>A hypercall begins.</summary>
+    public void BeginWork() => _work = WorkPerCall;
+
+    /// <summary>Takes a use of a type; a frame without uses changes over, page tables after a check of every entry.</summary>
+    /// <returns>0, -EINVAL (not the domain's, in another use, bad content), -EPERM or -EBUSY from an entry, or <see cref="Preempted"/>.</returns>
     public int Acquire(ulong frame, FrameType type)
     {
-        if (!space.IsGuests(frame) || !space.TryGet(frame, out int index))
+        if (!_space.IsGuests(frame) || !_space.TryGet(frame, out int index))
         {
             return -Errno.Invalid;
         }
 
-        ref FrameInfo info = ref space[index];
-        if (info.TypeCount > 0)
+        ref FrameInfo info = ref _space[index];
+        if (info.References == uint.MaxValue)
+        {
+            return -Errno.Invalid;
+        }
+
+        if (info.TypeCount != 0)
         {
             if (info.Type != type)
             {
-                return -Errno.Busy;
+                return -Errno.Invalid;
             }
 
             info.TypeCount++;
+            info.References++;
             return 0;
         }
 
-        if (type != FrameType.Writable && info.Owner != FrameOwner.Guest)
+        if (info.Dropping || (type != FrameType.Writable && info.Owner != FrameOwner.Guest))
         {
             return -Errno.Invalid;
         }
 
-        if (type != FrameType.Writable && info.WritableUntil == _flushes)
+        if (type != FrameType.Writable)
         {
-            // Guests leave this flush to the hypervisor: without it a table could be written past its checks (Xen: get_page_type).
-            flushAll();
-            _flushes++;
+            // No vCPU may keep a writable translation of what becomes a page table or descriptors.
+            Flushes.FlushStale(info.WritableUntil);
         }
 
         info.Type = type;
         info.TypeCount = 1;
+        info.References++;
         int error = type switch
         {
-            FrameType.L1 or FrameType.L2 or FrameType.L3 or FrameType.L4 => ValidateTable(frame, (int)type),
-            FrameType.Descriptors => DescriptorRules.FixUpFrame(_memory, frame),
+            FrameType.L1 or FrameType.L2 or FrameType.L3 or FrameType.L4 => _entries.Check(frame, (int)type),
+            FrameType.Descriptors => DescriptorRules.FixUpFrame(_space.Memory, frame),
             _ => 0,
         };
         if (error != 0)
         {
-            space[index].Type = FrameType.None;
-            space[index].TypeCount = 0;
+            info.Type = FrameType.None;
+            info.TypeCount = 0;
+            Unreference(ref info, frame);
         }
 
         return error;
     }
 
-    /// <summary>Gives a reference back; the last one of a page table releases what its entries hold.</summary>
+    /// <summary>Gives a use back; the last one of a page table releases what its entries hold, by and by (<see cref="Settle"/>).</summary>
     public void Release(ulong frame)
     {
-        if (!space.TryGet(frame, out int index) || space[index].TypeCount == 0)
+        if (!_space.TryGet(frame, out int index))
         {
             return;
         }
 
-        if (--space[index].TypeCount != 0)
+        ref FrameInfo info = ref _space[index];
+        if (info.TypeCount == 0)
         {
-            return;
+            throw new InvalidOperationException($"frame {frame:x} has no use to give back");
         }
 
-        if (space[index].Type == FrameType.Writable)
+        if (--info.TypeCount == 0)
         {
-            space[index].WritableUntil = _flushes;
-        }
-        else if (space[index].Type is >= FrameType.L1 and <= FrameType.L4)
-        {
-            int level = (int)space[index].Type;
-            space[index].Type = FrameType.None;
-            int count = level == 4 ? AddressSpaceLayout.FirstXenSlot : PageTableEntry.Count;
-            ReleaseEntries(frame, level, 0, count);
-            if (level == 4)
+            switch (info.Type)
             {
-                ReleaseEntries(frame, level, AddressSpaceLayout.LastXenSlot + 1, PageTableEntry.Count);
+                case FrameType.L1:
+                    _entries.Drop(frame, 1);
+                    info.Type = FrameType.None;
+                    break;
+                case FrameType.L2 or FrameType.L3 or FrameType.L4:
+                    // Its reference stays until the entries are released.
+                    info.Dropping = true;
+                    _dropping.Push(frame);
+                    return;
+                case FrameType.Writable:
+                    info.WritableUntil = Flushes.Now;
+                    break;
             }
         }
+
+        Unreference(ref info, frame);
     }
 
-    /// <summary>Replaces one entry of a validated page table.</summary>
+    /// <summary>After the last operation of a try that was not preempted: nothing is held for another try any more. Then as <see cref="Settle"/>.</summary>
+    /// <returns>False when the call is to be restarted to go on.</returns>
+    public bool Finish()
+    {
+        Unhold(0);
+        return Settle();
+    }
+
+    /// <summary>Takes tables without uses apart as far as the share of work goes. Due before any other operation of a hypercall.</summary>
+    /// <returns>False when there is more to do.</returns>
+    public bool Settle()
+    {
+        while (_dropping.Count > 0)
+        {
+            if (IsWorkDone)
+            {
+                return false;
+            }
+
+            ulong frame = _dropping.Pop();
+            _space.TryGet(frame, out int index);
+            ref FrameInfo info = ref _space[index];
+            _entries.Drop(frame, (int)info.Type);
+            info.Type = FrameType.None;
+            info.Dropping = false;
+            Unreference(ref info, frame);
+        }
+
+        return true;
+    }
+
+    /// <summary>Replaces one entry of a checked page table.</summary>
     /// <param name="address">Machine address of the entry.</param>
     /// <param name="keepAccessedDirty">MMU_PT_UPDATE_PRESERVE_AD.</param>
-    /// <returns>0, or a negated <see cref="Errno"/> with nothing changed.</returns>
-    public int Update(ulong address, int level, ulong value, bool keepAccessedDirty)
-    {
-        int slot = (int)(address >> 3) & (PageTableEntry.Count - 1);
-        if (level == 4 && slot is >= AddressSpaceLayout.FirstXenSlot and <= AddressSpaceLayout.LastXenSlot)
-        {
-            return -Errno.Perm;
-        }
+    /// <returns>0, a negated <see cref="Errno"/> or <see cref="Preempted"/> with nothing changed.</returns>
+    public int Update(ulong address, int level, ulong value, bool keepAccessedDirty) => _entries.Update(address, level, value, keepAccessedDirty);
 
-        if (!_memory.TryReadUInt64(address, out ulong old))
+    /// <summary>Exchanges an L1 entry if it still is <paramref name="expected"/>, for emulated writes.</summary>
+    public int CompareUpdate(ulong address, ulong value, ulong expected, out ulong seen) => _entries.CompareUpdate(address, value, expected, out seen);
+
+    /// <summary>Takes a frame back from the guest: at once, or with its last reference.</summary>
+    /// <returns>0 or -EINVAL.</returns>
+    public int GiveBack(ulong frame)
+    {
+        if (!_space.TryGet(frame, out int index) || _space[index].Owner != FrameOwner.Guest || _space[index].Leaving)
         {
             return -Errno.Invalid;
         }
 
-        int error = TakeEntry(level, ref value);
-        if (error != 0)
+        ref FrameInfo info = ref _space[index];
+        info.Leaving = true;
+        if (info.References == 0)
         {
-            return error;
-        }
-
-        while (true)
-        {
-            ulong wanted = value;
-            if (keepAccessedDirty && (value & PageTableEntry.Present) != 0)
-            {
-                wanted |= old & (PageTableEntry.Accessed | PageTableEntry.Dirty);
-            }
-
-            _memory.TryCompareExchange(address, wanted, old, out ulong seen);
-            if (seen == old)
-            {
-                break;
-            }
-
-            // Only a CPU's accessed and dirty bits change an entry beside us.
-            old = seen;
-        }
-
-        DropEntry(level, old);
-        return 0;
-    }
-
-    /// <summary>Exchanges an entry if it still is <paramref name="expected"/>, for emulated CMPXCHG.</summary>
-    public int CompareUpdate(ulong address, int level, ulong value, ulong expected, out ulong seen)
-    {
-        seen = 0;
-        int slot = (int)(address >> 3) & (PageTableEntry.Count - 1);
-        if (level == 4 && slot is >= AddressSpaceLayout.FirstXenSlot and <= AddressSpaceLayout.LastXenSlot)
-        {
-            return -Errno.Perm;
-        }
-
-        int error = TakeEntry(level, ref value);
-        if (error != 0)
-        {
-            return error;
-        }
-
-        _memory.TryCompareExchange(address, value, expected, out seen);
-        DropEntry(level, seen == expected ? expected : value);
-        return 0;
-    }
-
-    private int ValidateTable(ulong frame, int level)
-    {
-        for (int i = 0; i < PageTableEntry.Count; i++)
-        {
-            if (level == 4 && i == AddressSpaceLayout.FirstXenSlot)
-            {
-                i = AddressSpaceLayout.LastXenSlot;
-                continue;
-            }
-
-            ulong address = (frame << 12) + ((ulong)i * 8);
-            _memory.TryReadUInt64(address, out ulong entry);
-            if ((entry & PageTableEntry.Present) == 0)
-            {
-                continue;
-            }
-
-            ulong adjusted = entry;
-            int error = TakeEntry(level, ref adjusted);
-            if (error != 0)
-            {
-                if (level == 4 && i > AddressSpaceLayout.LastXenSlot)
-                {
-                    ReleaseEntries(frame, level, AddressSpaceLayout.LastXenSlot + 1, i);
-                    i = AddressSpaceLayout.FirstXenSlot;
-                }
-
-                ReleaseEntries(frame, level, 0, i);
-                return error;
-            }
-
-            if (adjusted != entry)
-            {
-                _memory.TryWriteUInt64(address, adjusted);
-            }
-        }
-
-        if (level == 4)
-        {
-            space.InstallXenSlots(frame);
+            Free(ref info, frame);
         }
 
         return 0;
     }
 
-    private void ReleaseEntries(ulong frame, int level, int from, int to)
+    /// <summary>Notes work done, in entries.</summary>
+    internal void Spend(int entries) => _work -= entries;
+
+    /// <summary>Number of tables held for another try.</summary>
+    internal int HeldCount => _held.Count;
+
+    /// <summary>Holds a table that was just checked, until its parent's check is complete.</summary>
+    internal void Hold(ref FrameInfo info, ulong frame)
     {
-        for (int i = from; i < to; i++)
-        {
-            _memory.TryReadUInt64((frame << 12) + ((ulong)i * 8), out ulong entry);
-            DropEntry(level, entry);
-        }
+        info.TypeCount++;
+        info.References++;
+        _held.Add(frame);
     }
 
-    /// <summary>Checks an entry, adjusts its bits as Xen's adjust_guest_lNe, and takes the references it needs.</summary>
-    private int TakeEntry(int level, ref ulong entry)
+    /// <summary>Ends the holds after the first <paramref name="count"/>.</summary>
+    internal void Unhold(int count)
     {
-        if ((entry & PageTableEntry.Present) == 0)
+        for (int i = _held.Count - 1; i >= count; i--)
         {
-            return 0;
-        }
-
-        ulong frame = PageTableEntry.Frame(entry);
-        if (level > 1)
-        {
-            if ((entry & PageTableEntry.LargePage) != 0)
-            {
-                // No superpages for PV guests (Xen's L2_DISALLOW_MASK without opt_allow_superpage).
-                return -Errno.Invalid;
-            }
-
-            entry |= PageTableEntry.User;
-            int error = Acquire(frame, (FrameType)(level - 1));
-            if (error != 0)
-            {
-                return error;
-            }
-
-            space.TryGet(frame, out int table);
-            space[table].References++;
-            return 0;
-        }
-
-        if (!space.IsGuests(frame) || !space.TryGet(frame, out int index))
-        {
-            return -Errno.Invalid;
-        }
-
-        if ((entry & PageTableEntry.Writable) != 0)
-        {
-            int error = Acquire(frame, FrameType.Writable);
-            if (error != 0)
-            {
-                return error;
-            }
-        }
-
-        space[index].References++;
-        if ((entry & PageTableEntry.User) == 0)
-        {
-            entry |= GuestKernel | PageTableEntry.User;
-        }
-        else if ((entry & GuestKernel) == 0)
-        {
-            entry |= PageTableEntry.Global;
-        }
-
-        return 0;
-    }
-
-    private void DropEntry(int level, ulong entry)
-    {
-        if ((entry & PageTableEntry.Present) == 0)
-        {
-            return;
-        }
-
-        ulong frame = PageTableEntry.Frame(entry);
-        if (!space.TryGet(frame, out int index))
-        {
-            return;
-        }
-
-        space[index].References--;
-        if (level > 1 || (entry & PageTableEntry.Writable) != 0)
-        {
+            ulong frame = _held[i];
+            _held.RemoveAt(i);
             Release(frame);
         }
+    }
+
+    /// <summary>Gives a reference back that was no use of a type.</summary>
+    internal void Unreference(ref FrameInfo info, ulong frame)
+    {
+        if (--info.References == 0 && info.Leaving)
+        {
+            Free(ref info, frame);
+        }
+    }
+
+    private void Free(ref FrameInfo info, ulong frame)
+    {
+        Flushes.FlushStale(info.WritableUntil);
+        _space.Free(frame);
     }
 }

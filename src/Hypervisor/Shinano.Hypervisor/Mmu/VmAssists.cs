@@ -6,47 +6,66 @@ namespace Shinano.Hypervisor.Mmu;
 /// <summary>vm_assist: the behaviours a guest may switch. Source: public/xen.h: VMASST_*.</summary>
 public sealed class VmAssists
 {
-    private const int WritablePageTables = 2;
-    private const int RunStateUpdateFlag = 5;
-    private const int ArchitecturalIopl = 4;
-    private const int M2PStrict = 32;
+    private const ulong Enable = 0;
+    private const ulong Disable = 1;
 
-    /// <summary>Assists that a 64-bit PV guest may use.</summary>
-    private const ulong Valid = (1UL << WritablePageTables) | (1UL << RunStateUpdateFlag) | (1UL << ArchitecturalIopl) | (1UL << M2PStrict);
+    /// <summary>Assists that a 64-bit PV guest may ask for, those without an effect on it included. Source: Xen's PV64_VM_ASSIST_MASK.</summary>
+    private const ulong Valid = (1UL << (int)VmAssistType.Segments4Gb)
+        | (1UL << (int)VmAssistType.Segments4GbNotify)
+        | (1UL << (int)VmAssistType.WritablePageTables)
+        | (1UL << (int)VmAssistType.PaeExtendedCr3)
+        | (1UL << (int)VmAssistType.ArchitecturalIopl)
+        | (1UL << (int)VmAssistType.RunStateUpdateFlag)
+        | (1UL << (int)VmAssistType.StrictM2P);
 
+    private readonly MachineSpace? _space;
     private ulong _enabled;
 
-    public VmAssists(Domain domain) => domain.Hypercalls.Add(HypercallNumber.VmAssist, Assist);
+    /// <param name="space">The domain's machine space, for <see cref="VmAssistType.StrictM2P"/>; null where there is none (tests).</param>
+    public VmAssists(Domain domain, MachineSpace? space = null)
+    {
+        _space = space;
+        domain.Hypercalls.Add(HypercallNumber.VmAssist, Assist);
+    }
 
-    /// <summary>VMASST_TYPE_runstate_update_flag: the run-state area is marked while it changes.</summary>
-    public bool RunStateUpdates => (Volatile.Read(ref _enabled) >> RunStateUpdateFlag & 1) != 0;
+    /// <summary>The run-state area is marked while it changes.</summary>
+    public bool RunStateUpdates => IsEnabled(VmAssistType.RunStateUpdateFlag);
+
+    /// <summary>Whether the guest switched a behaviour on. Any thread.</summary>
+    public bool IsEnabled(VmAssistType type) => (Volatile.Read(ref _enabled) >> (int)type & 1) != 0;
 
     private long Assist(PvVcpu vcpu, in HypercallArguments a)
     {
-        if (a.A2 >= 64 || (Valid >> (int)a.A2 & 1) == 0)
+        uint type = (uint)a.A2;
+        if (type >= 64 || (Valid >> (int)type & 1) == 0)
         {
             return -Errno.Invalid;
         }
 
-        ulong bit = 1UL << (int)a.A2;
-        switch (a.A1)
+        ulong bit = 1UL << (int)type;
+        switch ((uint)a.A1)
         {
-            case 0: // VMASST_CMD_enable
+            case (uint)Enable:
                 Interlocked.Or(ref _enabled, bit);
                 break;
-            case 1: // VMASST_CMD_disable
+            case (uint)Disable:
                 Interlocked.And(ref _enabled, ~bit);
                 break;
             default:
                 return -Errno.NoSystemCall;
         }
 
-        if (a.A2 == ArchitecturalIopl)
+        bool isEnabled = (uint)a.A1 == Enable;
+        if (type == (uint)VmAssistType.ArchitecturalIopl)
         {
             foreach (PvVcpu each in vcpu.Domain.Vcpus)
             {
-                each.Traps.ArchitecturalIopl = a.A1 == 0;
+                each.Traps.ArchitecturalIopl = isEnabled;
             }
+        }
+        else if (type == (uint)VmAssistType.StrictM2P && _space is not null)
+        {
+            _space.HidesM2PFromUserMode = isEnabled;
         }
 
         return 0;
