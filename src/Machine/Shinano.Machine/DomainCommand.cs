@@ -42,25 +42,21 @@ internal static class DomainCommand
     {
         DomainControl? control = null;
         using ControlServer server = new(spec.ControlSocketPath, events => control = new DomainControl(spec, events));
-        using (control!)
+        using PosixSignalRegistration terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, context =>
         {
-            using PosixSignalRegistration terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, context =>
-            {
-                context.Cancel = true;
-                _ = control!.DestroyAsync(CancellationToken.None);
-            });
+            context.Cancel = true;
+            _ = control!.DestroyAsync(CancellationToken.None);
+        });
 
-            // Nothing of the guest has been looked at yet. Sockets and files are opened under these rules from here on.
-            ProcessConfinement.ForbidNewPrivileges();
-            ProcessConfinement.ForbidCoreFiles();
-            SystemCallFilter.Install();
-            await control!.Destroyed.ConfigureAwait(false);
+        // Nothing of the guest has been looked at yet. Sockets and files are opened under these rules from here on.
+        ProcessConfinement.ForbidNewPrivileges();
+        ProcessConfinement.ForbidCoreFiles();
+        SystemCallFilter.Install();
+        await control!.Destroyed.ConfigureAwait(false);
 
-            // The reply to the destroy is on its way: let the clients close, for a moment, before the process ends under them.
-            server.StopListening();
-            await server.DrainAsync(TimeSpan.FromSeconds(1)).ConfigureAwait(false);
-        }
-
+        // The reply to the destroy is on its way: the clients may close first, for a moment, before the process ends under them.
+        server.StopListening();
+        await server.DrainAsync(TimeSpan.FromSeconds(1)).ConfigureAwait(false);
         return ExitCodes.Success;
     }
 }

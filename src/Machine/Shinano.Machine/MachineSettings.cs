@@ -28,6 +28,9 @@ internal sealed record MachineSettings
     /// <summary>Name of an engine, or null for the default.</summary>
     public string? CpuEngine { get; init; }
 
+    /// <summary>A xenstore answers the guest; without one start_info names no event channel for it, and the kernel goes on without.</summary>
+    public bool HasXenStore { get; init; }
+
     /// <summary>The part of a specification that the assembly needs.</summary>
     public static MachineSettings Of(DomainSpec spec) => new()
     {
@@ -41,5 +44,6 @@ internal sealed record MachineSettings
         RamdiskPath = spec.RamdiskPath,
         CommandLine = spec.CommandLine,
         CpuEngine = spec.CpuEngine,
+        HasXenStore = true,
     };
 }

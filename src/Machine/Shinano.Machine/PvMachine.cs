@@ -1,5 +1,8 @@
+using System.Net.Sockets;
 using Shinano.Control.Api.Domains;
 using Shinano.Cpu;
+using Shinano.Devices.Paravirtual.Console;
+using Shinano.Devices.Paravirtual.XenStore;
 using Shinano.Hypervisor;
 using Shinano.Hypervisor.Building;
 using Shinano.Hypervisor.Events;
@@ -17,15 +20,20 @@ using Shinano.XenAbi;
 namespace Shinano.Machine;
 
 /// <summary>An assembled PV domain: hypervisor, engine, vCPUs and the guest's initial memory. Built paused.</summary>
-internal sealed class PvMachine : IDisposable
+internal sealed class PvMachine : IAsyncDisposable
 {
     private readonly ICpuEngine _engine;
     private readonly MmuHypercalls _mmu;
     private readonly EventChannels _events;
     private AlarmClock? _alarm;
+    private HostEventPort? _consolePort;
+    private HostEventPort? _storePort;
+    private ConsoleBackEnd? _console;
+    private ConsoleServer? _consoleServer;
+    private XenStoreRingPump? _store;
     private SchedulingHypercalls? _scheduling;
     private Timer? _watchdogs;
-    private bool _disposed;
+    private int _disposed;
 
     private PvMachine(Domain domain, ICpuEngine engine, MmuHypercalls mmu, CpuFeatures features)
     {
@@ -48,13 +56,16 @@ internal sealed class PvMachine : IDisposable
     /// <summary>Memory the domain holds now, bytes.</summary>
     public long MemoryBytes => (long)_mmu.Space.TotalPages << GuestMemory.PageShift;
 
+    /// <summary>The console's back end; null before <see cref="OpenConsole"/>.</summary>
+    public ConsoleBackEnd? Console => _console;
+
     /// <summary>What xend is told of the build.</summary>
     public DomainBuildResult Result { get; private set; } = null!;
 
     /// <summary>Assembles a domain and loads its kernel.</summary>
     /// <param name="progress">Told of each stage: a short name and a line for people.</param>
     /// <exception cref="DomainFailureException">The kernel, the ramdisk, the memory or the engine cannot be had as asked.</exception>
-    public static PvMachine Build(MachineSettings settings, Action<string, string> progress)
+    public static async Task<PvMachine> BuildAsync(MachineSettings settings, Action<string, string> progress)
     {
         CpuFeatures features = EngineChoice.FeaturesOf(settings.CpuEngine);
         KernelImage kernel = GuestFiles.ReadKernel(settings.KernelPath);
@@ -94,7 +105,7 @@ internal sealed class PvMachine : IDisposable
         {
             if (machine is not null)
             {
-                machine.Dispose();
+                await machine.DisposeAsync().ConfigureAwait(false);
             }
             else
             {
@@ -149,18 +160,67 @@ internal sealed class PvMachine : IDisposable
         XenCoreWriter.Write(output, Domain.Memory, Domain.SharedInfoFrame.Value, contexts, pages);
     }
 
-    /// <inheritdoc/>
-    public void Dispose()
+    /// <summary>Starts the console's back end. Once, before the domain runs.</summary>
+    /// <param name="backlog">Gets the output.</param>
+    /// <param name="log">Gets the output too; null for none.</param>
+    public void OpenConsole(ConsoleBacklog backlog, ConsoleLog? log) =>
+        _console = new ConsoleBackEnd(Domain.Memory, Result.ConsoleRingFrame, _consolePort!.Notify, backlog, log);
+
+    /// <summary>Starts the console's back end with a log and a socket for viewers.</summary>
+    /// <exception cref="DomainFailureException">The socket cannot be made.</exception>
+    public void OpenConsole(ConsoleSpec spec)
     {
-        if (_disposed)
+        ConsoleBacklog backlog = new(spec.BacklogBytes);
+        OpenConsole(backlog, spec.LogPath is { } path ? new ConsoleLog(path, spec.LogRotateBytes, spec.LogRotateCount) : null);
+        try
+        {
+            _consoleServer = new ConsoleServer(spec.SocketPath, backlog, _console!.WriteInputAsync);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or SocketException or ArgumentException)
+        {
+            throw new DomainFailureException(DomainFailureCode.HostResource, $"console socket {spec.SocketPath}: {e.Message}", e);
+        }
+    }
+
+    /// <summary>Connects the guest's xenstore ring with xend. Once.</summary>
+    public void ConnectXenStore(string socketPath)
+    {
+        if (_storePort is { } port)
+        {
+            _store = new XenStoreRingPump(Domain.Memory, Result.StoreRingFrame, port.Notify, Domain.Id, socketPath);
+        }
+    }
+
+    /// <summary>Stops the vCPUs, gives console viewers the rest, and frees everything.</summary>
+    public async ValueTask DisposeAsync()
+    {
+        if (Interlocked.Exchange(ref _disposed, 1) != 0)
         {
             return;
         }
 
-        _disposed = true;
         Runner.Dispose();
-        _watchdogs?.Dispose();
+        if (_watchdogs is not null)
+        {
+            await _watchdogs.DisposeAsync().ConfigureAwait(false);
+        }
+
         _alarm?.Dispose();
+        if (_console is not null)
+        {
+            await _console.DisposeAsync().ConfigureAwait(false);
+        }
+
+        if (_consoleServer is not null)
+        {
+            await _consoleServer.DisposeAsync().ConfigureAwait(false);
+        }
+
+        if (_store is not null)
+        {
+            await _store.DisposeAsync().ConfigureAwait(false);
+        }
+
         foreach (PvVcpu vcpu in Domain.Vcpus)
         {
             vcpu.Cpu.Dispose();
@@ -168,6 +228,22 @@ internal sealed class PvMachine : IDisposable
 
         _engine.Dispose();
         Domain.Memory.Dispose();
+    }
+
+    private HostEventPort NewPort(Action onGuestSend) =>
+        _events.AllocateForHost(onGuestSend) ?? throw new InvalidOperationException("no event channel in a new domain");
+
+    /// <summary>Keeps a ring's frame from becoming a page table or leaving the domain while a back end uses it.</summary>
+    private void Hold(Mfn ring)
+    {
+        lock (_mmu.MmuLock)
+        {
+            int error = _mmu.Types.Acquire(ring.Value, FrameType.Writable);
+            if (error != 0)
+            {
+                throw new InvalidOperationException($"ring {ring} was refused with {error}");
+            }
+        }
     }
 
     private bool TryAllocateShared(out Mfn frame)
@@ -212,11 +288,14 @@ internal sealed class PvMachine : IDisposable
         _watchdogs = new Timer(_ => _scheduling.CheckWatchdogs(), null, WatchdogInterval, WatchdogInterval);
         Domain.PageFaultFilter = new PageTableWriteEmulator(_mmu).TryEmulate;
         Domain.LoadRoot = (vcpu, frame) => _mmu.LoadRoot(vcpu, frame.Value, user: false) == 0;
+        _consolePort = NewPort(() => _console?.GuestNotified());
+        _storePort = settings.HasXenStore ? NewPort(() => _store?.GuestNotified()) : null;
         PvBuildResult built;
         try
         {
             built = new PvDomainBuilder(Domain, _mmu).Build(new PvBuildRequest(
-                kernel, ramdisk, settings.CommandLine, (ulong)settings.MemoryBytes >> GuestMemory.PageShift, default, default));
+                kernel, ramdisk, settings.CommandLine, (ulong)settings.MemoryBytes >> GuestMemory.PageShift,
+                _storePort?.GuestPort ?? default, _consolePort.GuestPort));
         }
         catch (DomainMemoryException e)
         {
@@ -228,6 +307,8 @@ internal sealed class PvMachine : IDisposable
             throw new InvalidOperationException("no frame for the grant table");
         }
 
+        Hold(built.ConsoleRing);
+        Hold(built.StoreRing);
         progress("page-tables", $"entry {built.Entry:x}, root mfn {built.Root.Value:x}");
         PvVcpu first = Domain.Vcpus[0];
         int error = _mmu.LoadRoot(first, built.Root.Value, user: false);
@@ -240,9 +321,9 @@ internal sealed class PvMachine : IDisposable
         Result = new DomainBuildResult
         {
             StoreRingFrame = built.StoreRing.Value,
-            StoreEventPort = 0,
+            StoreEventPort = _storePort?.GuestPort.Value ?? 0,
             ConsoleRingFrame = built.ConsoleRing.Value,
-            ConsoleEventPort = 0,
+            ConsoleEventPort = _consolePort.GuestPort.Value,
             TotalPages = (long)_mmu.Space.TotalPages,
             KernelDescription = GuestFiles.Describe(kernel),
         };

@@ -1,5 +1,6 @@
 using System.Globalization;
 using Shinano.Control.Api.Domains;
+using Shinano.Devices.Paravirtual.Console;
 using Shinano.Machine.Control;
 using ShutdownReason = Shinano.Hypervisor.ShutdownReason;
 
@@ -8,6 +9,8 @@ namespace Shinano.Machine;
 /// <summary><c>run</c>: one domain in this process with its console on standard input and output, without xend or xenstore. For development and tests.</summary>
 internal static class RunCommand
 {
+    private const int ConsoleBytes = 1 << 20;
+
     /// <summary>Runs the guest until it stops.</summary>
     /// <returns>The process's exit code; see <see cref="ExitCodes"/>.</returns>
     public static async Task<int> RunAsync(string[] arguments)
@@ -20,13 +23,13 @@ internal static class RunCommand
 
         try
         {
-            using PvMachine machine = PvMachine.Build(settings!, (stage, detail) =>
+            await using PvMachine machine = await PvMachine.BuildAsync(settings!, (stage, detail) =>
             {
                 if (verbose)
                 {
                     Console.Error.WriteLine($"{stage}: {detail}");
                 }
-            });
+            }).ConfigureAwait(false);
             if (verbose)
             {
                 machine.Domain.Log.Written += line => Console.Error.WriteLine($"(XEN) {line}");
@@ -40,9 +43,15 @@ internal static class RunCommand
                 ended.TrySetResult(ShutdownReason.PowerOff);
             };
             Console.CancelKeyPress += interrupt;
+            ConsoleBacklog backlog = new(ConsoleBytes);
+            machine.OpenConsole(backlog, log: null);
+            Task output = CopyOutputAsync(backlog);
+            _ = CopyInputAsync(machine.Console!);
             machine.Runner.Unpause();
             ShutdownReason reason = await ended.Task.ConfigureAwait(false);
             machine.Runner.Stop();
+            await machine.Console!.DisposeAsync().ConfigureAwait(false);
+            await output.ConfigureAwait(false);
             if (!verbose && reason == ShutdownReason.Crash)
             {
                 foreach (string line in machine.Domain.Log.Snapshot())
@@ -65,6 +74,30 @@ internal static class RunCommand
         {
             await Console.Error.WriteLineAsync($"run: {e.Message}").ConfigureAwait(false);
             return ExitCodes.Failure;
+        }
+    }
+
+    private static async Task CopyOutputAsync(ConsoleBacklog backlog)
+    {
+        using Stream output = Console.OpenStandardOutput();
+        byte[] buffer = new byte[4096];
+        long place = 0;
+        while (await backlog.WaitAsync(place, CancellationToken.None).ConfigureAwait(false))
+        {
+            int count = backlog.Read(ref place, buffer);
+            await output.WriteAsync(buffer.AsMemory(0, count)).ConfigureAwait(false);
+            await output.FlushAsync().ConfigureAwait(false);
+        }
+    }
+
+    private static async Task CopyInputAsync(ConsoleBackEnd console)
+    {
+        using Stream input = Console.OpenStandardInput();
+        byte[] buffer = new byte[256];
+        int count;
+        while ((count = await input.ReadAsync(buffer).ConfigureAwait(false)) > 0)
+        {
+            await console.WriteInputAsync(buffer.AsMemory(0, count), CancellationToken.None).ConfigureAwait(false);
         }
     }
 

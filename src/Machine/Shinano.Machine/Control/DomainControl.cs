@@ -6,7 +6,7 @@ using Shinano.Hypervisor.Traps;
 namespace Shinano.Machine.Control;
 
 /// <summary>What xend may ask of this domain process. Calls come on thread-pool threads and never wait for guest code other than by pausing it.</summary>
-internal sealed class DomainControl(DomainSpec spec, IDomainEvents events) : IDomainProcess, IDisposable
+internal sealed class DomainControl(DomainSpec spec, IDomainEvents events) : IDomainProcess
 {
     private readonly Lock _lock = new();
     private readonly TaskCompletionSource _destroyed = new(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -14,6 +14,7 @@ internal sealed class DomainControl(DomainSpec spec, IDomainEvents events) : IDo
     private DomainBuildResult? _build;
     private bool _buildTried;
     private bool _started;
+    private int _destroying;
     private string _name = spec.Name;
     private long _maxMemory = spec.MaxMemoryBytes;
 
@@ -29,7 +30,7 @@ internal sealed class DomainControl(DomainSpec spec, IDomainEvents events) : IDo
         ProcessId = Environment.ProcessId,
     });
 
-    public Task<DomainBuildResult> BuildAsync(CancellationToken cancellationToken) => Task.Run(Build, cancellationToken);
+    public Task<DomainBuildResult> BuildAsync(CancellationToken cancellationToken) => Task.Run(BuildAsync, cancellationToken);
 
     public Task<DomainStatus> GetStatusAsync(CancellationToken cancellationToken)
     {
@@ -73,6 +74,8 @@ internal sealed class DomainControl(DomainSpec spec, IDomainEvents events) : IDo
                 MaxMemoryBytes = _maxMemory,
                 UptimeNanoseconds = (long)machine.Runner.Uptime.TotalNanoseconds,
                 CpuEngine = machine.EngineName,
+                ConsoleBytesOut = machine.Console?.BytesOut ?? 0,
+                ConsoleBytesIn = machine.Console?.BytesIn ?? 0,
             });
         }
     }
@@ -85,6 +88,7 @@ internal sealed class DomainControl(DomainSpec spec, IDomainEvents events) : IDo
             if (!_started)
             {
                 _started = true;
+                m.ConnectXenStore(spec.XenStoreRelaySocketPath);
                 events.Started();
             }
 
@@ -92,20 +96,29 @@ internal sealed class DomainControl(DomainSpec spec, IDomainEvents events) : IDo
         },
         cancellationToken);
 
-    public Task DestroyAsync(CancellationToken cancellationToken)
+    public async Task DestroyAsync(CancellationToken cancellationToken)
     {
-        return Task.Run(
-            () =>
-            {
-                lock (_lock)
-                {
-                    _machine?.Runner.Stop();
-                    _machine?.Dispose();
-                }
+        PvMachine? machine;
+        lock (_lock)
+        {
+            machine = _machine;
+            _machine = null;
+            _buildTried = true;
+        }
 
-                _destroyed.TrySetResult();
-            },
-            CancellationToken.None);
+        // A second call waits for the first.
+        if (Interlocked.Exchange(ref _destroying, 1) != 0)
+        {
+            await Destroyed.WaitAsync(cancellationToken).ConfigureAwait(false);
+            return;
+        }
+
+        if (machine is not null)
+        {
+            await Task.Run(async () => await machine.DisposeAsync().ConfigureAwait(false), CancellationToken.None).ConfigureAwait(false);
+        }
+
+        _destroyed.TrySetResult();
     }
 
     public Task SetMaxMemoryAsync(long bytes, CancellationToken cancellationToken) => OnMachine(
@@ -192,8 +205,6 @@ internal sealed class DomainControl(DomainSpec spec, IDomainEvents events) : IDo
         }
     }
 
-    public void Dispose() => _machine?.Dispose();
-
     private static VcpuRunState StateOf(PvVcpu vcpu) => vcpu.Scheduling.State switch
     {
         _ when !vcpu.Online => VcpuRunState.Offline,
@@ -268,7 +279,7 @@ internal sealed class DomainControl(DomainSpec spec, IDomainEvents events) : IDo
         }
     }
 
-    private DomainBuildResult Build()
+    private async Task<DomainBuildResult> BuildAsync()
     {
         lock (_lock)
         {
@@ -281,24 +292,33 @@ internal sealed class DomainControl(DomainSpec spec, IDomainEvents events) : IDo
         }
 
         Stopwatch clock = Stopwatch.StartNew();
-        PvMachine machine = PvMachine.Build(
+        PvMachine machine = await PvMachine.BuildAsync(
             MachineSettings.Of(spec),
-            (stage, detail) => events.Progress(new BuildProgress(stage, detail, (long)clock.Elapsed.TotalNanoseconds)));
+            (stage, detail) => events.Progress(new BuildProgress(stage, detail, (long)clock.Elapsed.TotalNanoseconds))).ConfigureAwait(false);
         try
         {
+            machine.OpenConsole(spec.Console);
         }
         catch
         {
-            machine.Dispose();
+            await machine.DisposeAsync().ConfigureAwait(false);
             throw;
         }
 
         machine.Domain.ShutDown += reason => events.ShutDown((Shinano.Control.Api.Domains.ShutdownReason)reason);
+        bool destroyed;
         lock (_lock)
         {
-            _machine = machine;
-            return _build = machine.Result;
+            destroyed = Volatile.Read(ref _destroying) != 0;
+            if (!destroyed)
+            {
+                _machine = machine;
+                return _build = machine.Result;
+            }
         }
+
+        await machine.DisposeAsync().ConfigureAwait(false);
+        throw new DomainFailureException(DomainFailureCode.WrongState, "the domain was destroyed while it was built");
     }
 
     private Task OnMachine(Action<PvMachine> action, CancellationToken cancellationToken) => Task.Run(
