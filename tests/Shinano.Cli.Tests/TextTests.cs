@@ -43,7 +43,11 @@ public sealed class TextTests
 
     private static readonly DomainSummary Defined = new()
     {
-        Name = "web", Uuid = Guid.NewGuid(), MemoryBytes = 256L << 20, Vcpus = 1, Managed = true,
+        Name = "web",
+        Uuid = Guid.NewGuid(),
+        MemoryBytes = 256L << 20,
+        Vcpus = 1,
+        Managed = true,
     };
 
     [Fact]

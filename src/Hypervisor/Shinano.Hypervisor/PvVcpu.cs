@@ -1,6 +1,6 @@
 using Shinano.Cpu;
-using Shinano.XenAbi;
 using Shinano.Hypervisor.Traps;
+using Shinano.XenAbi;
 
 namespace Shinano.Hypervisor;
 

@@ -21,29 +21,29 @@ internal static class UndefinedResults
         {
             // SDM 2B SAL/SAR/SHL/SHR, RCL/RCR/ROL/ROR: a masked count of zero changes nothing; OF is defined for a count of one.
             case Mnemonic.Shl or Mnemonic.Sal or Mnemonic.Shr or Mnemonic.Sar or Mnemonic.Rol or Mnemonic.Ror or Mnemonic.Rcl or Mnemonic.Rcr:
-            {
-                int size = OperandSize(instruction);
-                int count = Count(instruction, before, 1) & (size == 8 ? 63 : 31);
-                bool rotate = instruction.Mnemonic is Mnemonic.Rol or Mnemonic.Ror or Mnemonic.Rcl or Mnemonic.Rcr;
-                mask = count == 0 ? 0 : (rotate ? 0 : Adjust) | (count == 1 ? 0 : Overflow);
-
-                // SHL/SHR: CF is undefined for counts greater than or equal to the size.
-                if (!rotate && instruction.Mnemonic != Mnemonic.Sar && count >= size * 8)
                 {
-                    mask |= Carry;
-                }
+                    int size = OperandSize(instruction);
+                    int count = Count(instruction, before, 1) & (size == 8 ? 63 : 31);
+                    bool rotate = instruction.Mnemonic is Mnemonic.Rol or Mnemonic.Ror or Mnemonic.Rcl or Mnemonic.Rcr;
+                    mask = count == 0 ? 0 : (rotate ? 0 : Adjust) | (count == 1 ? 0 : Overflow);
 
-                break;
-            }
+                    // SHL/SHR: CF is undefined for counts greater than or equal to the size.
+                    if (!rotate && instruction.Mnemonic != Mnemonic.Sar && count >= size * 8)
+                    {
+                        mask |= Carry;
+                    }
+
+                    break;
+                }
 
             // SDM 2B SHLD, SHRD: a count beyond the operand makes everything undefined.
             case Mnemonic.Shld or Mnemonic.Shrd:
-            {
-                int size = OperandSize(instruction);
-                int count = Count(instruction, before, 2) & (size == 8 ? 63 : 31);
-                mask = count == 0 ? 0 : Adjust | (count == 1 ? 0 : Overflow) | (count > size * 8 ? Arithmetic : 0);
-                break;
-            }
+                {
+                    int size = OperandSize(instruction);
+                    int count = Count(instruction, before, 2) & (size == 8 ? 63 : 31);
+                    mask = count == 0 ? 0 : Adjust | (count == 1 ? 0 : Overflow) | (count > size * 8 ? Arithmetic : 0);
+                    break;
+                }
         }
 
         return mask;

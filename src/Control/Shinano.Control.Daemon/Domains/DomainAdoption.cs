@@ -52,7 +52,11 @@ internal sealed class DomainAdoption(
             entry.Ended = true;
             entry.Outcome.TrySetResult(record.Outcome ?? new DomainOutcome
             {
-                Id = entry.Id, Name = record.Name, Uuid = record.Uuid, End = DomainEnd.Crash, Action = "preserve",
+                Id = entry.Id,
+                Name = record.Name,
+                Uuid = record.Uuid,
+                End = DomainEnd.Crash,
+                Action = "preserve",
             });
         }
 

@@ -159,7 +159,10 @@ internal static unsafe class FlowHandlers
         {
             fault = new CpuExit
             {
-                Kind = CpuExitKind.Exception, Vector = ExceptionVector.PageFault, ErrorCode = (uint)error, Address = linear,
+                Kind = CpuExitKind.Exception,
+                Vector = ExceptionVector.PageFault,
+                ErrorCode = (uint)error,
+                Address = linear,
             };
             return false;
         }

@@ -1,4 +1,3 @@
-using Shinano.Hypervisor.Hypercalls;
 using Shinano.Memory;
 using Shinano.X86;
 using Shinano.XenAbi;

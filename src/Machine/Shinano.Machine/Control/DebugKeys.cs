@@ -1,5 +1,4 @@
 using System.Text;
-using Shinano.Cpu;
 using Shinano.Hypervisor;
 
 namespace Shinano.Machine.Control;

@@ -1,6 +1,5 @@
 using Shinano.Control.Api.Domains;
 using Shinano.Cpu;
-using Shinano.Hypervisor.Traps;
 using Shinano.X86;
 using Shinano.XenAbi;
 
