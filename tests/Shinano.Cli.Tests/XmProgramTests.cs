@@ -62,6 +62,23 @@ public sealed class XmProgramTests
     }
 
     [Fact]
+    public async Task A_followed_domain_goes_on_when_xend_ends()
+    {
+        await using CliHome home = CliHome.Create();
+        Task<CliResult> followed = home.XmAsync("create", "-c", "a.cfg");
+        while ((await home.XmAsync("sysrq", "a", "h")).ExitCode != 0)
+        {
+            Assert.False(followed.IsCompleted);
+        }
+
+        Assert.Equal(0, (await home.RunAsync("", "xend", "stop")).ExitCode);
+        Assert.False(followed.IsCompleted);
+        Assert.Equal(0, (await home.XmAsync("trigger", "a", "power")).ExitCode);
+        CliResult result = await followed;
+        Assert.Equal((0, ""), (result.ExitCode, result.Error));
+    }
+
+    [Fact]
     public async Task Destroyed_by_another_is_told()
     {
         await using CliHome home = CliHome.Create();

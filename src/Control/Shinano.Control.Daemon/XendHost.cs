@@ -87,6 +87,7 @@ internal sealed class XendHost : IAsyncDisposable
                 options.ListenHandle(descriptor, listen => listen.Use(next => context => PeerCheck.InvokeAsync(context, next)));
             }
         });
+        builder.Services.Configure<HostOptions>(options => options.ShutdownTimeout = TimeSpan.FromSeconds(5));
         builder.Services.AddRoutingCore();
         builder.Services.AddSystemd();
         builder.Logging.AddProvider(log);

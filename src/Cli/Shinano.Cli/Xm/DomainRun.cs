@@ -15,8 +15,10 @@ internal static class DomainRun
         bool unpause = !leavePaused;
         while (true)
         {
-            Task<DomainOutcome> outcome = xend.WaitForEndAsync(current.Id, cancellationToken);
+            TaskCompletionSource consoleEnded = new(TaskCreationOptions.RunContinuationsAsynchronously);
+            Task<DomainOutcome> outcome = WaitForEndAsync(environment, xend, current.Id, consoleEnded.Task, cancellationToken);
             Task<bool> console = ConsoleSession.AttachAsync(environment, current.ConsoleSocket, outcome, endOfInput, cancellationToken);
+            _ = console.ContinueWith(_ => consoleEnded.TrySetResult(), CancellationToken.None, TaskContinuationOptions.None, TaskScheduler.Default);
             if (unpause)
             {
                 await UnpauseAsync(xend, current, outcome, cancellationToken);
@@ -41,6 +43,41 @@ internal static class DomainRun
 
             current = successor;
             unpause = false;
+        }
+    }
+
+    /// <summary>
+    /// Waits for the domain's end, also past an end of xend: the domain and its console go on without one. A new xend is waited for, and
+    /// started only when the console has ended and somebody must say why.
+    /// </summary>
+    private static async Task<DomainOutcome> WaitForEndAsync(
+        XmEnvironment environment, XendClient first, int id, Task consoleEnded, CancellationToken cancellationToken)
+    {
+        XendClient? replacement = null;
+        try
+        {
+            while (true)
+            {
+                try
+                {
+                    return await (replacement ?? first).WaitForEndAsync(id, cancellationToken);
+                }
+                catch (XendFailureException e) when (e.Failure.Code == DomainFailureCode.HostResource)
+                {
+                    while (!consoleEnded.IsCompleted && !await XendStarter.IsServingAsync(environment.Paths.XendSocket, cancellationToken))
+                    {
+                        await Task.WhenAny(consoleEnded, Task.Delay(TimeSpan.FromMilliseconds(250), cancellationToken));
+                        cancellationToken.ThrowIfCancellationRequested();
+                    }
+
+                    replacement?.Dispose();
+                    replacement = await environment.ConnectAsync(cancellationToken);
+                }
+            }
+        }
+        finally
+        {
+            replacement?.Dispose();
         }
     }
 

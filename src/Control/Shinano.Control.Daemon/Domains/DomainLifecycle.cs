@@ -61,6 +61,7 @@ internal sealed class DomainLifecycle(
 
             entry.Ended = true;
             logger.LogInformation("domain {Id} '{Name}' has shut down: {Reason}", entry.Id, entry.Record.Name, reason);
+            NotifyStore(entry);
             await EndAsync(entry, ToEnd(reason), ActionFor(entry.Record.Configuration, reason));
         }
         finally
@@ -82,6 +83,7 @@ internal sealed class DomainLifecycle(
 
             entry.Ended = true;
             logger.LogError("the process of domain {Id} '{Name}' has died", entry.Id, entry.Record.Name);
+            NotifyStore(entry);
 
             // Nothing is left to dump or to keep but the entry.
             LifecycleAction action = entry.Record.Configuration.OnCrash switch
@@ -257,6 +259,19 @@ internal sealed class DomainLifecycle(
 
         connection.Dispose();
         await HandleDeathAsync(entry);
+    }
+
+    /// <summary>As Xen's VIRQ_DOM_EXC makes xenstored do: @releaseDomain fires while the nodes are still there.</summary>
+    private void NotifyStore(DomainEntry entry)
+    {
+        try
+        {
+            tree.NotifyShutdown(entry.Id);
+        }
+        catch (IOException e)
+        {
+            logger.LogWarning("domain {Id} '{Name}': xenstore was not told of its end: {Message}", entry.Id, entry.Record.Name, e.Message);
+        }
     }
 
     private void InBackground(DomainEntry entry, Func<Task> work) => _ = Task.Run(async () =>

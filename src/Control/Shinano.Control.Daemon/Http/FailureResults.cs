@@ -17,6 +17,12 @@ internal static class FailureResults
         {
             // The client went away.
         }
+        catch (OperationCanceledException) when (!context.Response.HasStarted)
+        {
+            context.Response.StatusCode = StatusCodes.Status503ServiceUnavailable;
+            await context.Response.WriteAsJsonAsync(
+                new DomainFailure(DomainFailureCode.HostResource, "xend is ending"), ControlJson.Options);
+        }
         catch (Exception e) when (e is not OutOfMemoryException && !context.Response.HasStarted)
         {
             DomainFailure failure = Translate(e, logger, context.Request.Path);

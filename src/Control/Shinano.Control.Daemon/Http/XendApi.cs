@@ -27,11 +27,13 @@ internal static class XendApi
             Json(await catalog.DescribeAsync(domain, token)));
         api.MapPost("/domains", async (HttpContext context, CreationEndpoint creation) =>
             await creation.CreateAsync(context, await ReadAsync<ConfigurationRequest>(context)));
-        api.MapGet("/outcomes/{id:int}", async (DomainRegistry registry, int id, CancellationToken token) =>
+        api.MapGet("/outcomes/{id:int}", async (DomainRegistry registry, IHostApplicationLifetime lifetime, int id, CancellationToken token) =>
         {
+            // Whoever waits here must not hold up the end of xend.
+            using CancellationTokenSource end = CancellationTokenSource.CreateLinkedTokenSource(token, lifetime.ApplicationStopping);
             Task<DomainOutcome> outcome = registry.OutcomeOf(id)
                 ?? throw new DomainFailureException(DomainFailureCode.NoSuchDomain, $"nothing is known about a domain with id {id}");
-            return Json(await outcome.WaitAsync(token));
+            return Json(await outcome.WaitAsync(end.Token));
         });
     }
 
