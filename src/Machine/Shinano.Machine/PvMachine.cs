@@ -297,9 +297,15 @@ internal sealed class PvMachine : IAsyncDisposable
                 kernel, ramdisk, settings.CommandLine, (ulong)settings.MemoryBytes >> GuestMemory.PageShift,
                 _storePort?.GuestPort ?? default, _consolePort.GuestPort));
         }
-        catch (DomainMemoryException e)
+        catch (DomainBuildException e)
         {
-            throw new DomainFailureException(DomainFailureCode.MemoryTooSmall, e.Message, e);
+            DomainFailureCode code = e.Error switch
+            {
+                DomainBuildError.MemoryTooSmall => DomainFailureCode.MemoryTooSmall,
+                DomainBuildError.RamdiskTooLarge => DomainFailureCode.RamdiskTooLarge,
+                _ => DomainFailureCode.NotSupported,
+            };
+            throw new DomainFailureException(code, e.Message, e);
         }
 
         if (!grants.TrySeed(ConsoleGrant, built.ConsoleRing) || !grants.TrySeed(StoreGrant, built.StoreRing))

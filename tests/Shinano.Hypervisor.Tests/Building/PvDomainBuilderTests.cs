@@ -82,7 +82,7 @@ public sealed class PvDomainBuilderTests
     [Fact]
     public void A_domain_too_small_for_its_kernel_is_told_how_much_it_needs()
     {
-        DomainMemoryException error = Assert.Throws<DomainMemoryException>(() => Build(true, true, pages: 16));
+        DomainBuildException error = Assert.Throws<DomainBuildException>(() => Build(true, true, pages: 16));
         Assert.Contains("MiB", error.Message, StringComparison.Ordinal);
     }
 

@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using Shinano.Hypervisor.Images;
 using Shinano.Hypervisor.Mmu;
 using Shinano.Memory;
@@ -6,98 +7,54 @@ using Shinano.XenAbi;
 
 namespace Shinano.Hypervisor.Building;
 
-/// <summary>
-/// Lays out a PV domain's memory as public/xen.h ("Start-of-day memory layout") and libxenguest do.
-/// </summary>
-/// <remarks>
-/// <code>
-/// virt_base  kernel | ramdisk* | P2M* | start_info | store ring | console ring | page tables | stack | at least 512 KiB, to 4 MiB
-/// unmapped   ramdisk (MOD_START_PFN)   P2M (INIT_P2M: mapped at that address)        * when not given a place of its own
-/// </code>
-/// </remarks>
+/// <summary>Fills a PV domain's first memory as <see cref="PvMemoryLayout"/> lays it out.</summary>
 public sealed class PvDomainBuilder(Domain domain, MmuHypercalls mmu)
 {
     private const ulong PageSize = GuestMemory.PageSize;
-    private const ulong Alignment = 4UL << 20;
-    private const ulong Padding = 512UL << 10;
-    private const ulong EntryRights = PageTableEntry.Present | PageTableEntry.Writable | PageTableEntry.Accessed | PageTableEntry.User;
+
+    // As libxenguest's x86_64_params; the user bit of last-level entries comes with their check.
+    private const ulong PageRights = PageTableEntry.Present | PageTableEntry.Writable | PageTableEntry.Accessed;
+    private const ulong TableRights = PageRights | PageTableEntry.Dirty | PageTableEntry.User;
+
+    /// <summary>
+    /// Features that a kernel may require (public/features.h): writable_page_tables (by VMASST_TYPE_writable_pagetables), pae_pgdir_above_4gb,
+    /// mmu_pt_update_preserve_ad, highmem_assist, gnttab_map_avail_bits, memory_op_vnode_supported, linux_rsdp_unrestricted.
+    /// </summary>
+    private const uint SupportedFeatures = (1 << 0) | (1 << 4) | (1 << 5) | (1 << 6) | (1 << 7) | (1 << 13) | (1 << 15);
+
+    /// <summary>vCPUs with a place in the shared info page. Source: public/arch-x86/xen.h: XEN_LEGACY_MAX_VCPUS.</summary>
+    private const ulong SharedVcpus = 32;
+
+    private const ulong VcpuInfoSize = 64;
+    private const ulong UpcallMaskOffset = 1;
 
     private readonly MachineSpace _space = mmu.Space;
     private readonly GuestMemory _memory = mmu.Space.Memory;
     private ulong _pages;
-    private ulong _tableStart;
-    private ulong _tableCount;
-    private ulong _nextTable;
 
     /// <summary>Fills the memory of a domain that has none yet.</summary>
-    /// <exception cref="DomainMemoryException">It does not fit.</exception>
+    /// <exception cref="DomainBuildException">It does not fit, or the kernel asks for what a PV domain cannot have. Nothing was changed.</exception>
     public PvBuildResult Build(PvBuildRequest request)
     {
         KernelImage kernel = request.Kernel;
-        ulong virtualBase = kernel.VirtualBase;
+        if ((kernel.Notes.RequiredFeatures & ~SupportedFeatures) is var missing and not 0)
+        {
+            throw new DomainBuildException(
+                DomainBuildError.KernelRequirement, $"the kernel requires Xen features that a PV domain does not have here (bits {missing:x} of XENFEAT_*)");
+        }
+
         _pages = request.Pages;
-        ulong ramdiskPages = PagesOf((ulong)request.Ramdisk.Length);
-        ulong listPages = PagesOf(_pages * 8);
-        bool ramdiskUnmapped = kernel.Notes.ModuleStartIsPfn;
-        ulong? listAddress = kernel.InitialP2M;
-
-        // The mapped part, in pages from virt_base.
-        ulong next = PagesOf(kernel.VirtualEnd - virtualBase);
-        ulong ramdisk = 0;
-        if (!ramdiskUnmapped)
+        PvMemoryLayout layout = PvMemoryLayout.Create(kernel, (ulong)request.Ramdisk.Length, _pages);
+        if (kernel.HypercallPage is { } page && (page < kernel.VirtualBase || (page - kernel.VirtualBase) / PageSize >= layout.Mapping.Pages))
         {
-            ramdisk = next;
-            next += ramdiskPages;
+            throw new DomainBuildException(DomainBuildError.KernelRequirement, $"the kernel's hypercall page at {page:x} is outside of its memory");
         }
 
-        ulong list = 0;
-        if (listAddress is null)
+        lock (mmu.MmuLock)
         {
-            list = next;
-            next += listPages;
+            _space.ClaimInitial(_pages);
         }
 
-        ulong startInfo = next++;
-        ulong store = next++;
-        ulong console = next++;
-        _tableStart = next;
-        ulong mappedEnd;
-        _tableCount = 1;
-        do
-        {
-            ulong end = virtualBase + ((_tableStart + _tableCount + 1) * PageSize) + Padding;
-            mappedEnd = (end + Alignment - 1) & ~(Alignment - 1);
-            ulong needed = TablesFor(virtualBase, mappedEnd, listAddress, listPages);
-            if (needed <= _tableCount)
-            {
-                break;
-            }
-
-            _tableCount = needed;
-        }
-        while (true);
-
-        ulong stack = _tableStart + _tableCount;
-        ulong unmapped = stack + 1;
-        if (ramdiskUnmapped)
-        {
-            ramdisk = unmapped;
-            unmapped += ramdiskPages;
-        }
-
-        if (listAddress is not null)
-        {
-            list = unmapped;
-            unmapped += listPages;
-        }
-
-        if (unmapped > _pages)
-        {
-            throw new DomainMemoryException(
-                $"the domain has {_pages / 256} MiB of memory, but its kernel, ramdisk ({request.Ramdisk.Length >> 20} MiB) and start-up pages need {(unmapped / 256) + 1} MiB");
-        }
-
-        _space.ClaimInitial(_pages);
         foreach (KernelSegment segment in kernel.Segments)
         {
             Copy(segment.PseudoPhysicalAddress, segment.FileBytes.Span);
@@ -107,37 +64,118 @@ public sealed class PvDomainBuilder(Domain domain, MmuHypercalls mmu)
         {
             Span<byte> stubs = stackalloc byte[(int)PageSize];
             HypercallPage.Write(stubs);
-            Copy(hypercallPage - virtualBase, stubs);
+            Copy(hypercallPage - kernel.VirtualBase, stubs);
         }
 
-        Copy(ramdisk * PageSize, request.Ramdisk.Span);
-        for (ulong pfn = 0; pfn < _pages; pfn++)
+        Copy(layout.Ramdisk * PageSize, request.Ramdisk.Span);
+        FillList(layout.List);
+        FillTables(layout);
+        WriteStartInfo(request, layout);
+        for (ulong i = 0; i < SharedVcpus; i++)
         {
-            _memory.TryWriteUInt64((Frame(list + (pfn / 512)) << 12) + (pfn % 512 * 8), Frame(pfn));
+            _memory.Shared<byte>(domain.SharedInfoFrame.Address + (i * VcpuInfoSize) + UpcallMaskOffset) = 1;
         }
 
-        ulong root = BuildTables(virtualBase, mappedEnd, listAddress, list, listPages);
-        StartInfo.Write(
-            _memory.FrameSpan(Frame(startInfo)),
-            _pages,
-            domain.SharedInfoFrame.Address,
-            ramdiskUnmapped && ramdiskPages > 0 ? StartInfo.ModuleStartIsPfn : 0,
-            (Frame(store), request.StorePort.Value),
-            (Frame(console), request.ConsolePort.Value),
-            (virtualBase + (_tableStart * PageSize), _tableCount),
-            listAddress ?? (virtualBase + (list * PageSize)),
-            ramdiskPages == 0 ? (0, 0) : (ramdiskUnmapped ? ramdisk : virtualBase + (ramdisk * PageSize), (ulong)request.Ramdisk.Length),
-            listAddress is null ? (0, 0) : (list, listPages),
-            request.CommandLine);
-
+        ulong root = Frame(layout.Tables);
         Pin(root);
         return new PvBuildResult(
             kernel.Entry,
-            virtualBase + (startInfo * PageSize),
-            virtualBase + ((stack + 1) * PageSize),
+            AddressOf(kernel, layout.StartInfo),
+            AddressOf(kernel, layout.Stack + 1),
             new Mfn(root),
-            new Mfn(Frame(store)),
-            new Mfn(Frame(console)));
+            new Mfn(Frame(layout.StoreRing)),
+            new Mfn(Frame(layout.ConsoleRing)));
+    }
+
+    private static ulong AddressOf(KernelImage kernel, ulong pfn) => unchecked(kernel.VirtualBase + (pfn * PageSize));
+
+    private ulong Frame(ulong pfn) => MachineSpace.InitialFrame(pfn, _pages);
+
+    private Span<ulong> Words(ulong pfn) => MemoryMarshal.Cast<byte, ulong>(_memory.FrameSpan(Frame(pfn)));
+
+    private void Copy(ulong physical, ReadOnlySpan<byte> bytes)
+    {
+        while (!bytes.IsEmpty)
+        {
+            int offset = (int)(physical % PageSize);
+            int chunk = Math.Min(bytes.Length, (int)PageSize - offset);
+            bytes[..chunk].CopyTo(_memory.FrameSpan(Frame(physical / PageSize))[offset..]);
+            bytes = bytes[chunk..];
+            physical += (ulong)chunk;
+        }
+    }
+
+    private void FillList(ulong list)
+    {
+        for (ulong first = 0; first < _pages; first += PageTableEntry.Count)
+        {
+            Span<ulong> words = Words(list + (first / PageTableEntry.Count));
+            for (int i = 0; i < words.Length; i++)
+            {
+                // Beyond the last page: INVALID_P2M_ENTRY, as no frame of the guest's.
+                words[i] = first + (ulong)i < _pages ? Frame(first + (ulong)i) : ulong.MaxValue;
+            }
+        }
+    }
+
+    private void FillTables(PvMemoryLayout layout)
+    {
+        Map(layout, layout.Mapping);
+        if (layout.ListMapping is { } list)
+        {
+            Map(layout, list);
+        }
+    }
+
+    private void Map(PvMemoryLayout layout, InitialMapping mapping)
+    {
+        for (ulong i = 0; i < mapping.Pages; i++)
+        {
+            ulong address = unchecked(mapping.Start + (i * PageSize));
+            ulong table = TableFor(layout, address, 1);
+            ulong pfn = mapping.FirstPfn + i;
+            bool isTable = pfn >= layout.Tables && pfn < layout.Tables + layout.TableCount;
+            Words(table)[PageTableEntry.Index(address, 1)] = Entry(pfn, isTable ? PageRights & ~PageTableEntry.Writable : PageRights);
+            if (i != 0 && PageTableEntry.Index(address, 1) != 0)
+            {
+                continue;
+            }
+
+            // The first page of this table: hook it in, and those above it.
+            for (int level = 2; level <= 4; level++)
+            {
+                ulong upper = level == 4 ? layout.Tables : TableFor(layout, address, level);
+                Words(upper)[PageTableEntry.Index(address, level)] = Entry(table, TableRights);
+                table = upper;
+            }
+        }
+    }
+
+    private ulong Entry(ulong pfn, ulong rights) => (Frame(pfn) << GuestMemory.PageShift) | rights;
+
+    private static ulong TableFor(PvMemoryLayout layout, ulong address, int level) =>
+        layout.Mapping.TryGetTable(address, level, out ulong pfn)
+        || (layout.ListMapping is { } list && list.TryGetTable(address, level, out pfn))
+            ? pfn
+            : throw new InvalidOperationException($"no table of level {level} for {address:x}");
+
+    private void WriteStartInfo(PvBuildRequest request, PvMemoryLayout layout)
+    {
+        KernelImage kernel = request.Kernel;
+        ulong ramdiskLength = (ulong)request.Ramdisk.Length;
+        ulong ramdiskStart = ramdiskLength == 0 ? 0 : layout.RamdiskIsUnmapped ? layout.Ramdisk : AddressOf(kernel, layout.Ramdisk);
+        StartInfo.Write(
+            _memory.FrameSpan(Frame(layout.StartInfo)),
+            _pages,
+            domain.SharedInfoFrame.Address,
+            layout.RamdiskIsUnmapped ? StartInfo.ModuleStartIsPfn : 0,
+            (Frame(layout.StoreRing), request.StorePort.Value),
+            (Frame(layout.ConsoleRing), request.ConsolePort.Value),
+            (AddressOf(kernel, layout.Tables), layout.TableCount),
+            layout.ListMapping?.Start ?? AddressOf(kernel, layout.List),
+            (ramdiskStart, ramdiskLength),
+            layout.ListMapping is null ? (0, 0) : (layout.List, layout.ListFrames),
+            request.CommandLine);
     }
 
     private void Pin(ulong root)
@@ -162,89 +200,5 @@ public sealed class PvDomainBuilder(Domain domain, MmuHypercalls mmu)
         {
             throw new InvalidOperationException($"the initial page tables were refused with {error}");
         }
-    }
-
-    private static ulong PagesOf(ulong bytes) => (bytes + PageSize - 1) / PageSize;
-
-    /// <summary>Tables of each level that cover a range, plus the L4.</summary>
-    private static ulong TablesFor(ulong start, ulong end, ulong? listAddress, ulong listPages)
-    {
-        ulong count = 1;
-        for (int level = 1; level <= 3; level++)
-        {
-            int shift = 12 + (9 * level);
-            count += ((end - 1) >> shift) - (start >> shift) + 1;
-            if (listAddress is { } list)
-            {
-                count += ((list + (listPages * PageSize) - 1) >> shift) - (list >> shift) + 1;
-            }
-        }
-
-        return count;
-    }
-
-    private ulong Frame(ulong pfn) => MachineSpace.InitialFrame(pfn, _pages);
-
-    private void Copy(ulong physical, ReadOnlySpan<byte> bytes)
-    {
-        while (!bytes.IsEmpty)
-        {
-            int chunk = Math.Min(bytes.Length, (int)(PageSize - (physical % PageSize)));
-            if (!_memory.TryWrite((Frame(physical / PageSize) << 12) + (physical % PageSize), bytes[..chunk]))
-            {
-                throw new DomainMemoryException($"the domain's memory ends at {_pages / 256} MiB, before the kernel's");
-            }
-
-            bytes = bytes[chunk..];
-            physical += (ulong)chunk;
-        }
-    }
-
-    private ulong BuildTables(ulong virtualBase, ulong mappedEnd, ulong? listAddress, ulong list, ulong listPages)
-    {
-        _nextTable = _tableStart;
-        ulong root = NewTable();
-        for (ulong pfn = 0; pfn < (mappedEnd - virtualBase) / PageSize && pfn < _pages; pfn++)
-        {
-            bool isTable = pfn >= _tableStart && pfn < _tableStart + _tableCount;
-            Map(root, virtualBase + (pfn * PageSize), Frame(pfn), writable: !isTable);
-        }
-
-        for (ulong i = 0; listAddress is { } address && i < listPages; i++)
-        {
-            Map(root, address + (i * PageSize), Frame(list + i), writable: true);
-        }
-
-        return root;
-    }
-
-    private ulong NewTable()
-    {
-        if (_nextTable == _tableStart + _tableCount)
-        {
-            throw new InvalidOperationException("more page tables than were counted");
-        }
-
-        return Frame(_nextTable++);
-    }
-
-    private void Map(ulong root, ulong address, ulong frame, bool writable)
-    {
-        ulong table = root;
-        for (int level = 4; level > 1; level--)
-        {
-            ulong slot = (table << 12) + ((ulong)PageTableEntry.Index(address, level) * 8);
-            _memory.TryReadUInt64(slot, out ulong entry);
-            if ((entry & PageTableEntry.Present) == 0)
-            {
-                entry = (NewTable() << 12) | EntryRights;
-                _memory.TryWriteUInt64(slot, entry);
-            }
-
-            table = PageTableEntry.Frame(entry);
-        }
-
-        ulong rights = EntryRights & ~PageTableEntry.User & ~(writable ? 0 : PageTableEntry.Writable);
-        _memory.TryWriteUInt64((table << 12) + ((ulong)PageTableEntry.Index(address, 1) * 8), (frame << 12) | rights);
     }
 }
