@@ -241,4 +241,58 @@ public sealed class ControlTests
         guest.Rax = 0;
         GuestProgram.AssertFault(guest.Run(a => a.mov(ss, eax)), ExceptionVector.GeneralProtection);
     }
+
+    [Fact]
+    public void FarTransfersStayInTheirPrivilege()
+    {
+        using GuestProgram guest = new();
+        ulong table = GuestProgram.Data + 0x3000;
+        guest.WriteUInt64(table + 8, 0x00AF_FB00_0000_FFFF);
+        guest.WriteUInt64(table + 16, 0x00CF_F300_0000_FFFF);
+        guest.WriteUInt64(table + 24, 0x00AF_9B00_0000_FFFF);
+        guest.WriteUInt64(table + 32, 0x00CF_FB00_0000_FFFF);
+        guest.StateRef.Gdtr = new SegmentRegister { Base = table, Limit = 39 };
+        guest.Rsi = GuestProgram.Data;
+        guest.WriteUInt64(GuestProgram.Data, Code + 0x100);
+        guest.WriteUInt64(GuestProgram.Data + 8, 8 | 3);
+        guest.Assemble(Code + 0x100, a =>
+        {
+            a.mov(edx, cs);
+            a.db(0x48, 0xCB);
+        });
+
+        // call far [rsi]; mov ebx, 5; then an IRET frame to the SYSCALL behind it.
+        byte[] call = [0x48, 0xFF, 0x1E];
+        guest.Write(Code, call);
+        guest.StateRef.Cs.Selector = 8 | 3;
+        guest.StateRef.Ss.Selector = 16 | 3;
+        guest.Assemble(Code + 3, a =>
+        {
+            Label end = a.CreateLabel();
+            a.mov(ebx, 5);
+            a.mov(rax, rsp);
+            a.push(16 | 3);
+            a.push(rax);
+            a.pushfq();
+            a.push(8 | 3);
+            a.lea(rcx, __[end]);
+            a.push(rcx);
+            a.iretq();
+            a.ud2();
+            a.Label(ref end);
+            a.nop();
+        });
+        guest.StateRef.Rip = Code;
+        GuestProgram.AssertSyscall(guest.Run());
+        Assert.Equal(11UL, guest.Rdx);
+        Assert.Equal(5UL, guest.Rbx);
+        Assert.Equal(GuestProgram.StackTop, guest.Rsp);
+        foreach (uint refused in new uint[] { 24, 32, 16, 40 })
+        {
+            guest.WriteUInt64(GuestProgram.Data + 8, refused | 3);
+            guest.StateRef.Rip = Code;
+            GuestProgram.AssertFault(guest.Run(), ExceptionVector.GeneralProtection, refused);
+            Assert.Equal(GuestProgram.StackTop, guest.Rsp);
+        }
+    }
 }

@@ -24,11 +24,12 @@ public sealed unsafe class GuestProgram : IDisposable
 
     private ulong _nextFrame = FirstFrame + 1;
 
-    public GuestProgram(CpuFeatures features = (CpuFeatures)ulong.MaxValue, int cpus = 1)
+    /// <param name="codeCapacity">Bytes of decoded code that the engine may hold.</param>
+    public GuestProgram(CpuFeatures features = (CpuFeatures)ulong.MaxValue, int cpus = 1, long codeCapacity = 1 << 24)
     {
         Memory = new GuestMemory(FirstFrame, FrameCount);
         Memory.AddRam(FirstFrame, FrameCount);
-        Engine = new InterpreterEngine(Memory, new CpuEngineSettings(GuestKind.Paravirtual, features));
+        Engine = new InterpreterEngine(Memory, new CpuEngineSettings(GuestKind.Paravirtual, features), codeCapacity);
         for (int i = 0; i < CodePages; i++)
         {
             Map(Code + ((ulong)i << 12), AllocateFrame());

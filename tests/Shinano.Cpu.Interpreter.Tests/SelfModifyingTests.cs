@@ -144,4 +144,37 @@ public sealed class SelfModifyingTests
         Assert.Equal(FrameFlags.None, guest.Memory.FlagsOf(frame));
         Assert.Equal(1, guest.Engine.Counters.BlocksInvalidated);
     }
+
+    [Fact]
+    public void AFullCacheIsDroppedAndFilledAnew()
+    {
+        using GuestProgram guest = new(codeCapacity: 40_000);
+        ulong expected = 0;
+        for (int round = 0; round < 20; round++)
+        {
+            for (int page = 0; page < GuestProgram.CodePages; page++)
+            {
+                if (round == 0)
+                {
+                    int value = page + 1;
+                    guest.Assemble(Code + ((ulong)page << 12), a =>
+                    {
+                        Label loop = a.CreateLabel();
+                        a.mov(ecx, 3);
+                        a.Label(ref loop);
+                        a.add(rax, value);
+                        a.dec(ecx);
+                        a.jne(loop);
+                    });
+                }
+
+                guest.StateRef.Rip = Code + ((ulong)page << 12);
+                GuestProgram.AssertSyscall(guest.Run());
+                expected += 3 * (ulong)(page + 1);
+            }
+        }
+
+        Assert.Equal(expected, guest.Rax);
+        Assert.True(guest.Engine.Counters.Flushes > 1);
+    }
 }

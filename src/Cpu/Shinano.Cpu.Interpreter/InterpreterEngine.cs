@@ -10,10 +10,17 @@ public sealed class InterpreterEngine : ICpuEngine
 
     private readonly Lock _splitLock = new();
 
+    /// <inheritdoc cref="InterpreterEngine(GuestMemory, CpuEngineSettings, long)"/>
+    public InterpreterEngine(GuestMemory memory, CpuEngineSettings settings)
+        : this(memory, settings, CodeCapacity)
+    {
+    }
+
     /// <param name="memory">The domain's memory; the engine becomes its <see cref="GuestMemory.CodeWatcher"/>.</param>
     /// <param name="settings">What the domain's CPU is to be. Features outside of <see cref="Supported"/> are not executed.</param>
+    /// <param name="codeCapacity">Bytes of decoded code at which all of it is dropped.</param>
     /// <exception cref="NotSupportedException">The kind of guest is not implemented.</exception>
-    public InterpreterEngine(GuestMemory memory, CpuEngineSettings settings)
+    internal InterpreterEngine(GuestMemory memory, CpuEngineSettings settings, long codeCapacity)
     {
         if (settings.Kind != GuestKind.Paravirtual)
         {
@@ -23,7 +30,7 @@ public sealed class InterpreterEngine : ICpuEngine
         Memory = memory;
         Settings = settings with { Features = settings.Features & Supported };
         Selector = new OpSelector(Settings.Features);
-        Code = new CodeCache(memory, Selector, CodeCapacity);
+        Code = new CodeCache(memory, Selector, codeCapacity);
         memory.CodeWatcher = Code;
     }
 

@@ -131,6 +131,15 @@ internal static unsafe class SystemSelector
                 op.Handler = HandlerPicker.BySize(
                     op.Size, &SegmentHandlers.Query<Size16>, &SegmentHandlers.Query<Size32>, &SegmentHandlers.Query<Size64>);
                 return Selection.Continues;
+            case Mnemonic.Jmp or Mnemonic.Call when instruction.IsJmpFarIndirect || instruction.IsCallFarIndirect:
+                op.Imm = instruction.IsCallFarIndirect ? 1 : 0;
+                op.Handler = instruction.Code switch
+                {
+                    Code.Jmp_m1616 or Code.Call_m1616 => &SegmentHandlers.FarJump<Size16>,
+                    Code.Jmp_m1632 or Code.Call_m1632 => &SegmentHandlers.FarJump<Size32>,
+                    _ => &SegmentHandlers.FarJump<Size64>,
+                };
+                return Selection.Ends;
             case Mnemonic.Iretq:
                 op.Flags |= OpFlags.Stack;
                 op.Handler = &SegmentHandlers.InterruptReturn;

@@ -197,6 +197,48 @@ internal static unsafe class SegmentHandlers
         return FlowHandlers.Leave(c, target);
     }
 
+    /// <summary>Far JMP (Imm 0) and CALL (1) through memory, to the same privilege. TSize is the offset's size.</summary>
+    public static Op* FarJump<TSize>(Core* c, Op* op)
+        where TSize : struct, IOperandSize
+    {
+        byte* place = GuestAccess.ReadPointer(c, op, FullForm.Compute(c, op), TSize.Bytes + 2);
+        if (place is null)
+        {
+            return &c->ExitOp;
+        }
+
+        ulong target = TSize.Load(place);
+        ushort code = *(ushort*)(place + TSize.Bytes);
+        if (!TryReadTransfer(c, op, code, out ulong descriptor))
+        {
+            return &c->ExitOp;
+        }
+
+        if (!SlowAccess.IsCanonical(target))
+        {
+            return SystemHandlers.GeneralProtection(c, op);
+        }
+
+        if (op->Imm != 0)
+        {
+            ulong stack = c->Cpu.Gpr[4] - (2 * (ulong)TSize.Bytes);
+            byte* frame = GuestAccess.BeginUpdate(c, op, stack, 2 * TSize.Bytes);
+            if (frame is null)
+            {
+                return &c->ExitOp;
+            }
+
+            TSize.Store(frame, c->PageLinear + (ulong)op->NextOffset);
+            TSize.Store(frame + TSize.Bytes, c->Cpu.Cs.Selector);
+            GuestAccess.EndUpdate(c);
+            c->Cpu.Gpr[4] = stack;
+        }
+
+        Set(c, Cs, (ushort)((code & 0xFFFC) | (int)c->Cpu.Cpl), descriptor);
+        c->Count += op->Position + 1UL;
+        return FlowHandlers.Leave(c, target);
+    }
+
     /// <summary>Loads a data segment register by the rules of CPL 3 (SDM 3A §5.7, SDM 2B MOV).</summary>
     /// <returns>False when it faulted.</returns>
     private static bool TryLoad(Core* c, Op* op, int register, ushort selector)
@@ -277,6 +319,35 @@ internal static unsafe class SegmentHandlers
             && (descriptor & (DescriptorUser | DescriptorCode)) == (DescriptorUser | DescriptorCode)
             && ((descriptor & DescriptorConforming) != 0 ? ((descriptor >> 45) & 3) <= cpl : ((descriptor >> 45) & 3) == cpl)
             && (descriptor & DescriptorLong) != 0;
+        if (!good)
+        {
+            FlowHandlers.Fault(c, op, ExceptionVector.GeneralProtection, error);
+            return false;
+        }
+
+        if ((descriptor & DescriptorPresent) == 0)
+        {
+            FlowHandlers.Fault(c, op, ExceptionVector.SegmentNotPresent, error);
+            return false;
+        }
+
+        return true;
+    }
+
+    /// <summary>
+    /// A code segment to jump to: conforming below or at CPL, else RPL within CPL and DPL equal to it (SDM 3A §5.8.1.1). Gates are refused like segments
+    /// without rights.
+    /// </summary>
+    private static bool TryReadTransfer(Core* c, Op* op, ushort selector, out ulong descriptor)
+    {
+        uint error = selector & 0xFFFCU;
+        descriptor = 0;
+        ulong cpl = c->Cpu.Cpl;
+        bool good = error != 0 && TryReadDescriptor(c, selector, out descriptor, out _)
+            && (descriptor & (DescriptorUser | DescriptorCode | DescriptorLong)) == (DescriptorUser | DescriptorCode | DescriptorLong)
+            && ((descriptor & DescriptorConforming) != 0
+                ? ((descriptor >> 45) & 3) <= cpl
+                : ((ulong)selector & 3) <= cpl && ((descriptor >> 45) & 3) == cpl);
         if (!good)
         {
             FlowHandlers.Fault(c, op, ExceptionVector.GeneralProtection, error);
