@@ -48,6 +48,31 @@ public sealed unsafe class StackFormTests
     }
 
     [Fact]
+    public void A_branch_to_a_non_canonical_address_is_a_fault_of_the_branch()
+    {
+        using GuestProgram guest = new();
+        ulong stack = guest.Rsp - 64;
+        guest.Rsp = stack;
+        guest.WriteUInt64(stack, NonCanonical);
+        GuestProgram.AssertFault(guest.Run(a => a.ret()), ExceptionVector.GeneralProtection);
+        Assert.Equal((GuestProgram.Code, stack), (guest.State->Rip, guest.Rsp));
+        guest.Rsi = NonCanonical;
+        GuestProgram.AssertFault(guest.Run(a => a.call(rsi)), ExceptionVector.GeneralProtection);
+        Assert.Equal((GuestProgram.Code, stack), (guest.State->Rip, guest.Rsp));
+        GuestProgram.AssertFault(guest.Run(a => a.jmp(rsi)), ExceptionVector.GeneralProtection);
+        Assert.Equal(GuestProgram.Code, guest.State->Rip);
+    }
+
+    [Fact]
+    public void An_operand_that_reaches_into_non_canonical_space_is_no_page_fault()
+    {
+        using GuestProgram guest = new();
+        guest.Rsi = NonCanonical - 4;
+        GuestProgram.AssertFault(guest.Run(a => a.mov(rax, __qword_ptr[rsi])), ExceptionVector.GeneralProtection);
+        GuestProgram.AssertFault(guest.Run(a => a.mov(__qword_ptr[rsi], rax)), ExceptionVector.GeneralProtection);
+    }
+
+    [Fact]
     public void A_pending_x87_exception_comes_before_the_operands_page_fault()
     {
         using GuestProgram guest = new();

@@ -1,8 +1,9 @@
 using System.Runtime.CompilerServices;
+using Shinano.X86;
 
 namespace Shinano.Cpu.Interpreter;
 
-/// <summary>Near jumps, calls and returns.</summary>
+/// <summary>Near jumps, calls and returns. A non-canonical target is a fault of the branch itself (SDM 2, CALL, JMP and RET).</summary>
 internal static unsafe class BranchHandlers
 {
     private const ulong Rsp = 4;
@@ -107,6 +108,11 @@ internal static unsafe class BranchHandlers
         }
 
         ulong target = *(ulong*)place;
+        if (!SlowAccess.IsCanonical(target))
+        {
+            return FlowHandlers.Fault(c, op, ExceptionVector.GeneralProtection, 0);
+        }
+
         c->Cpu.Gpr[Rsp] = stack + 8 + (ulong)op->Imm;
         c->Count += op->Position + 1UL;
         return FlowHandlers.Lookup(c, target);
@@ -120,6 +126,11 @@ internal static unsafe class BranchHandlers
             return &c->ExitOp;
         }
 
+        if (!SlowAccess.IsCanonical(target))
+        {
+            return FlowHandlers.Fault(c, op, ExceptionVector.GeneralProtection, 0);
+        }
+
         c->Count += op->Position + 1UL;
         return FlowHandlers.Lookup(c, target);
     }
@@ -128,10 +139,33 @@ internal static unsafe class BranchHandlers
     public static Op* CallIndirect(Core* c, Op* op)
     {
         ulong stack = c->Cpu.Gpr[Rsp] - 8;
-        if (!Operands.Read0<Size64>(c, op, out ulong target)
-            || !GuestAccess.Store<Size64>(c, op, stack, c->PageLinear + (ulong)op->NextOffset))
+        if (!Operands.Read0<Size64>(c, op, out ulong target))
         {
             return &c->ExitOp;
+        }
+
+        byte* place = GuestAccess.BeginUpdate<Size64>(c, op, stack);
+        if (place is null)
+        {
+            // The op's flags describe the explicit operand; the push is through SS.
+            if (c->Exit.Vector == ExceptionVector.GeneralProtection)
+            {
+                c->Exit.Vector = ExceptionVector.StackFault;
+            }
+
+            return &c->ExitOp;
+        }
+
+        bool canonical = SlowAccess.IsCanonical(target);
+        if (canonical)
+        {
+            *(ulong*)place = c->PageLinear + (ulong)op->NextOffset;
+        }
+
+        GuestAccess.EndUpdate(c);
+        if (!canonical)
+        {
+            return FlowHandlers.Fault(c, op, ExceptionVector.GeneralProtection, 0);
         }
 
         c->Cpu.Gpr[Rsp] = stack;
@@ -190,6 +224,11 @@ internal static unsafe class BranchHandlers
         if (!GuestAccess.Load<Size64>(c, op, stack, out ulong target))
         {
             return &c->ExitOp;
+        }
+
+        if (!SlowAccess.IsCanonical(target))
+        {
+            return FlowHandlers.Fault(c, op, ExceptionVector.GeneralProtection, 0);
         }
 
         c->Cpu.Gpr[Rsp] = stack + 8 + (ulong)op->Imm;

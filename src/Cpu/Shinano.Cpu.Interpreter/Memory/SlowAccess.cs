@@ -69,6 +69,12 @@ internal static unsafe class SlowAccess
             return Translate(c, op, address, PageFaultErrors.None);
         }
 
+        if (!IsCanonical(last))
+        {
+            // The whole operand's address is checked before any page is looked at.
+            return Translate(c, op, last, PageFaultErrors.None);
+        }
+
         byte* first = Translate(c, op, address, PageFaultErrors.None);
         byte* second = first is null ? null : Translate(c, op, last & PageMask, PageFaultErrors.None);
         if (second is null)
@@ -88,6 +94,11 @@ internal static unsafe class SlowAccess
     public static byte* BeginUpdate(Core* c, Op* op, ulong address, int size)
     {
         ulong last = address + (ulong)(size - 1);
+        if (!IsCanonical(last))
+        {
+            return Translate(c, op, last, PageFaultErrors.Write);
+        }
+
         byte* first = Translate(c, op, address, PageFaultErrors.Write);
         if (first is null)
         {
