@@ -3,9 +3,12 @@ using Iced.Intel;
 
 namespace Shinano.Cpu.Interpreter.Tests.Differential;
 
-/// <summary>Makes cases from seeds: the same seed, list and options give the same case.</summary>
-internal sealed class CaseGenerator(IReadOnlyList<Code> codes)
+/// <summary>Makes cases from seeds: the same seed, source and options give the same case.</summary>
+internal sealed class CaseGenerator(IInstructionSource source)
 {
+    // Below the code there is INT3 only: where a jump may go.
+    private const int LeastCodeOffset = 100;
+
     /// <summary>Memory operands lie in the writable pages only.</summary>
     public bool ValidAddressesOnly { get; init; }
 
@@ -22,15 +25,14 @@ internal sealed class CaseGenerator(IReadOnlyList<Code> codes)
         MachineCase made = new();
         FillState(made, random);
         int length = MinimumLength + random.Below(MaximumLength - MinimumLength + 1);
-        InstructionGenerator generator = new(random);
         List<Instruction> instructions = [];
         List<byte> bytes = [];
-        made.CodeOffset = random.Below(1000) + 100;
+        made.CodeOffset = random.Below(1000) + LeastCodeOffset;
         made.Rip = MachineCase.CodeBase + (ulong)made.CodeOffset;
         ulong undefined = 0;
         while (instructions.Count < length)
         {
-            if (!generator.TryGenerate(random.Pick(codes), made.Rip + (ulong)bytes.Count, out Instruction instruction, out byte[] encoded))
+            if (!source.TryNext(random, made.Rip + (ulong)bytes.Count, out Instruction instruction, out byte[] encoded))
             {
                 continue;
             }
@@ -84,7 +86,7 @@ internal sealed class CaseGenerator(IReadOnlyList<Code> codes)
             < 95 => MachineCase.DataBase + (2 * page) + (ulong)random.Below(64),
             < 97 => MachineCase.DataBase + (3 * page) - before,
             < 98 => MachineCase.DataBase - before,
-            < 99 => MachineCase.CodeBase + (ulong)random.Below(4000),
+            < 99 => MachineCase.CodeBase + (ulong)random.Below(LeastCodeOffset),
             _ => 0x0000_8000_0000_0000 + (random.Next() & 0xFFFFFFFFF0),
         };
     }

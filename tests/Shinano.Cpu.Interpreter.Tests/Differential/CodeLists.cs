@@ -91,6 +91,45 @@ internal static class CodeLists
     public static IReadOnlyList<Code> MmxCodes(CpuFeatures features) =>
         [.. Select(Vector, features, HasMmx), .. Select(X87, features, c => c.CpuidFeatures()[0] == CpuidFeature.MMX)];
 
+    /// <summary>Branches inside the code page, near ones only.</summary>
+    public static IReadOnlyList<Code> BranchCodes { get; } =
+    [
+        .. Enum.GetValues<Code>().Where(c => c.ToOpCode() is { IsInstruction: true, Mode64: true, Encoding: EncodingKind.Legacy } opCode
+            && c.CpuidFeatures().All(Integer.ContainsKey)
+            && c.FlowControl() is FlowControl.ConditionalBranch or FlowControl.UnconditionalBranch or FlowControl.Call or FlowControl.IndirectBranch
+                or FlowControl.IndirectCall or FlowControl.Return
+            && opCode.Mnemonic is not (Mnemonic.Iret or Mnemonic.Iretd or Mnemonic.Iretq or Mnemonic.Retf)
+
+            // Far ones, and those of 16 bits, which CPUs of different makers treat differently.
+            && opCode.OperandSize != 16
+            && !c.ToString().Contains("_m16", StringComparison.Ordinal)
+            && !c.ToString().EndsWith("16", StringComparison.Ordinal)),
+    ];
+
+    /// <summary>Whether an instruction, however it came about, gives the same result on the host as in a domain.</summary>
+    public static bool IsComparable(in Instruction instruction)
+    {
+        Code code = instruction.Code;
+        foreach (CpuidFeature feature in code.CpuidFeatures())
+        {
+            if (!Integer.ContainsKey(feature) && !Vector.ContainsKey(feature) && !X87.ContainsKey(feature))
+            {
+                return false;
+            }
+        }
+
+        OpCodeInfo opCode = code.ToOpCode();
+        return opCode.Encoding is EncodingKind.Legacy or EncodingKind.VEX
+            && instruction.FlowControl == FlowControl.Next
+            && !Excluded.Contains(instruction.Mnemonic)
+            && !LoadsSegment(opCode)
+            && code is not (Code.Movsxd_r16_rm16 or Code.Swapgs)
+            && !(instruction.Mnemonic == Mnemonic.Mov && opCode.IsPrivileged)
+
+            // F3 41 90 is XCHG on AMD's CPUs.
+            && !(instruction.Mnemonic == Mnemonic.Pause && instruction.Length > 2);
+    }
+
     private static List<Code> Select(Dictionary<CpuidFeature, CpuFeatures> groups, CpuFeatures features, Func<Code, bool> filter)
     {
         List<Code> selected = [];

@@ -213,6 +213,16 @@ internal sealed class InstructionGenerator(CaseRandom random)
                 instruction.SetOpKind(index, OpKind.Immediate64);
                 instruction.Immediate64 = value;
                 break;
+            case OpCodeOperandKind.br16_1 or OpCodeOperandKind.br16_2 or OpCodeOperandKind.br32_1 or OpCodeOperandKind.br32_4
+                or OpCodeOperandKind.br64_1 or OpCodeOperandKind.br64_4:
+                instruction.SetOpKind(index, OpKind.NearBranch64);
+                instruction.NearBranch64 = MachineCase.CodeBase + (ulong)random.Below(100);
+                if (kind is OpCodeOperandKind.br64_4 && random.Percent(20))
+                {
+                    instruction.NearBranch64 = random.Next() & 0x3FFFFFFF;
+                }
+
+                break;
             default:
                 throw new NotSupportedException($"operand kind {kind}");
         }

@@ -12,6 +12,8 @@ internal sealed unsafe class InterpreterExecutor : ICaseExecutor, IDisposable
     private const ulong DataFrame = FirstFrame + 2;
     private const ulong Rights = PageTableEntry.Present | PageTableEntry.User;
 
+    private const ulong Data = Rights | PageTableEntry.NoExecute;
+
     private readonly GuestMemory _memory = new(FirstFrame, FrameCount);
     private readonly InterpreterEngine _engine;
     private readonly VirtualCpu _cpu;
@@ -26,7 +28,7 @@ internal sealed unsafe class InterpreterExecutor : ICaseExecutor, IDisposable
         Map(MachineCase.CodeBase, CodeFrame, Rights);
         for (int i = 0; i < MachineCase.DataPages; i++)
         {
-            Map(MachineCase.DataBase + (ulong)(i * MachineCase.PageSize), DataFrame + (ulong)i, Rights | PageTableEntry.Writable);
+            Map(MachineCase.DataBase + (ulong)(i * MachineCase.PageSize), DataFrame + (ulong)i, Data | PageTableEntry.Writable);
         }
     }
 
@@ -40,8 +42,8 @@ internal sealed unsafe class InterpreterExecutor : ICaseExecutor, IDisposable
         Map(last, DataFrame + MachineCase.DataPages - 1, initial.LastPage switch
         {
             LastPage.Absent => 0,
-            LastPage.ReadOnly => Rights,
-            _ => Rights | PageTableEntry.Writable,
+            LastPage.ReadOnly => Data,
+            _ => Data | PageTableEntry.Writable,
         });
         _cpu.FlushPage(last);
         CpuState* state = _cpu.State;

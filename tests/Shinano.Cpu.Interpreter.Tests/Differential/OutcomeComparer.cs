@@ -46,6 +46,16 @@ internal static class OutcomeComparer
             return found;
         }
 
+        // Undefined bytes that would also be too long: #GP comes first, but the decoder stops at the opcode. And AMD's CPUs ignore VEX.W in places where
+        // SDM 2 wants a value.
+        if (actual.Vector == 6
+            && initial.Instructions.Count == 1
+            && initial.Instructions[0].IsInvalid
+            && (expected.Vector == 13 || initial.Code.AsSpan().ContainsAny((byte)0xC4, (byte)0xC5)))
+        {
+            return found;
+        }
+
         Check("vector", expected.Vector, actual.Vector);
         if (expected.Vector != actual.Vector)
         {
@@ -76,10 +86,7 @@ internal static class OutcomeComparer
         Check("gs.base", expected.GsBase, actual.GsBase);
         bool loadsX87 = initial.Instructions.Any(i => i.Mnemonic is Mnemonic.Fldenv or Mnemonic.Frstor);
         CompareXsave(found, expected.Xsave, actual.Xsave, expected.Vector == 19, loadsX87);
-
-        // FNSTENV and FNSAVE behind another x87 instruction show its opcode.
-        bool opcode = initial.Instructions.Count > 1 && initial.Instructions.Any(i => i.Mnemonic is Mnemonic.Fnstenv or Mnemonic.Fnsave);
-        int difference = opcode ? expected.Memory.Length : expected.Memory.AsSpan().CommonPrefixLength(actual.Memory);
+        int difference = expected.Memory.AsSpan().CommonPrefixLength(actual.Memory);
         if (difference < expected.Memory.Length)
         {
             Check($"memory at {MachineCase.DataBase + (ulong)difference:X}", expected.Memory[difference], actual.Memory[difference]);

@@ -25,6 +25,6 @@ public sealed class StubDifferentialTests
     {
         using StubExecutor executor = new();
         count = DifferentialRun.Budget(count);
-        DifferentialRun.Check(new CaseGenerator(codes) { ValidAddressesOnly = true }, executor, count, count / 2);
+        DifferentialRun.Check(new CaseGenerator(new EncodedSource(codes)) { ValidAddressesOnly = true }, executor, count, count / 2);
     }
 }
