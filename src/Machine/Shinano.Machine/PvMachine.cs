@@ -24,6 +24,7 @@ internal sealed class PvMachine : IAsyncDisposable
 {
     private readonly ICpuEngine _engine;
     private readonly MmuHypercalls _mmu;
+    private readonly MmuGuestFrames _frames;
     private readonly EventChannels _events;
     private AlarmClock? _alarm;
     private HostEventPort? _consolePort;
@@ -40,7 +41,8 @@ internal sealed class PvMachine : IAsyncDisposable
         Domain = domain;
         _engine = engine;
         _mmu = mmu;
-        _events = new EventChannels(domain);
+        _frames = new MmuGuestFrames(domain, mmu);
+        _events = new EventChannels(domain, _frames);
         Cpuid = new CpuidPolicy(features, domain.MaximumVcpus, TimeStampCounter.Frequency);
         Runner = new DomainRunner(domain, Cpuid);
     }
@@ -236,21 +238,9 @@ internal sealed class PvMachine : IAsyncDisposable
     /// <summary>Keeps a ring's frame from becoming a page table or leaving the domain while a back end uses it.</summary>
     private void Hold(Mfn ring)
     {
-        lock (_mmu.MmuLock)
+        if (!_frames.TryHold(ring.Value))
         {
-            int error = _mmu.Types.Acquire(ring.Value, FrameType.Writable);
-            if (error != 0)
-            {
-                throw new InvalidOperationException($"ring {ring} was refused with {error}");
-            }
-        }
-    }
-
-    private bool TryAllocateShared(out Mfn frame)
-    {
-        lock (_mmu.MmuLock)
-        {
-            return _mmu.Space.TryAllocateShared(out frame);
+            throw new InvalidOperationException($"ring {ring} was refused");
         }
     }
 
@@ -278,7 +268,8 @@ internal sealed class PvMachine : IAsyncDisposable
         RefusedHypercalls.Register(Domain);
         _ = new ConsoleHypercalls(Domain, TimeProvider.System);
         _ = new EventChannelHypercalls(Domain, _events);
-        GrantTable grants = new(Domain, TryAllocateShared);
+        GrantTable grants = new(Domain, _frames);
+        _ = new GrantHypercalls(Domain, grants, _frames);
         DomainClock clock = new(TimeStampCounter.Read, TimeStampCounter.Frequency);
         clock.WriteWallClock(Domain.Memory, Domain.SharedInfoFrame.Address, DateTimeOffset.UtcNow);
         DomainTimers timers = new(Domain, clock, _events, nanoseconds => _alarm?.Set(nanoseconds));

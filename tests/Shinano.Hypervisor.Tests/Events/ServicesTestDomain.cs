@@ -20,9 +20,11 @@ public sealed class ServicesTestDomain : IDisposable
     {
         _base = new TrapTestDomain(vcpus);
         Clock = new DomainClock(() => Ticks, 1_000_000_000);
-        Events = new EventChannels(Domain);
+        Frames = new TestFrames(_base);
+        Events = new EventChannels(Domain, Frames);
         Timers = new DomainTimers(Domain, Clock, Events, nanoseconds => Alarm = nanoseconds);
-        Grants = new GrantTable(Domain, AllocateFrame, 4);
+        Grants = new GrantTable(Domain, Frames, 4);
+        _ = new GrantHypercalls(Domain, Grants, Frames);
         _ = new EventChannelHypercalls(Domain, Events);
         Scheduling = new SchedulingHypercalls(Domain, Events, Clock, Timers);
         Console = new ConsoleHypercalls(Domain, TimeProvider.System);
@@ -44,6 +46,8 @@ public sealed class ServicesTestDomain : IDisposable
     public long Alarm { get; private set; }
 
     public DomainClock Clock { get; }
+
+    public TestFrames Frames { get; }
 
     public EventChannels Events { get; }
 
@@ -95,10 +99,4 @@ public sealed class ServicesTestDomain : IDisposable
     public ulong Selector(int vcpu = 0) => Domain.Memory.Shared<ulong>(Domain.Vcpus[vcpu].VcpuInfoAddress + 8);
 
     public void Dispose() => _base.Dispose();
-
-    private bool AllocateFrame(out Mfn frame)
-    {
-        frame = new Mfn(_base.Allocate());
-        return true;
-    }
 }

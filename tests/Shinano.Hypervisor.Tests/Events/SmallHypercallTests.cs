@@ -134,24 +134,14 @@ public sealed unsafe class SmallHypercallTests : IDisposable
         ulong[] frames = new ulong[4];
         Assert.True(_domain.Vcpu.Guest.TryRead(Buffer + 0x100, MemoryMarshal.AsBytes(frames.AsSpan())));
         Assert.Equal(_domain.Grants.Frames.Select(f => f.Value), frames);
-        Assert.Equal(-Errno.Invalid, SetUp(0x7FF0, 5, out _));
+        Assert.Equal(0, SetUp(0x7FF0, 5, out status));
+        Assert.Equal((short)GrantStatus.GeneralError, status);
         Assert.Equal(0, SetUp(7, 1, out status));
         Assert.Equal(-2, status);
         _domain.Write(0x7FF0u, 0u, 0u, 0u);
         Assert.Equal(0, _domain.Call(HypercallNumber.GrantTableOp, 6, Buffer, 1));
         Assert.Equal((4u, 4u), (_domain.Read<uint>(4), _domain.Read<uint>(8)));
         Assert.Equal(-Errno.Invalid, _domain.Call(HypercallNumber.GrantTableOp, 6, Buffer, uint.MaxValue));
-    }
-
-    [Fact]
-    public void Grant_version_2_is_not_offered()
-    {
-        _domain.Write(2u);
-        Assert.Equal(-Errno.NoSystemCall, _domain.Call(HypercallNumber.GrantTableOp, 8, Buffer, 1));
-        Assert.Equal(1u, _domain.Read<uint>(0));
-        _domain.Write(0x7FF0u, 0u);
-        Assert.Equal(0, _domain.Call(HypercallNumber.GrantTableOp, 10, Buffer, 1));
-        Assert.Equal(1u, _domain.Read<uint>(4));
     }
 
     [Fact]

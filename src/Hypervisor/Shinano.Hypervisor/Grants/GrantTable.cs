@@ -1,43 +1,52 @@
-using System.Runtime.InteropServices;
+using System.Diagnostics.CodeAnalysis;
+using Shinano.Hypervisor.Hypercalls;
+using Shinano.Memory;
 using Shinano.XenAbi;
 
 namespace Shinano.Hypervisor.Grants;
 
 /// <summary>
-/// A domain's grant table and grant_table_op, version 1. Source: public/grant_table.h: GNTTABOP_*, GNTST_*. The guest grants; mapping and copying between
-/// domains is refused with -ENOSYS.
+/// A domain's grant table and the uses of its grants, by back ends of this process as domain 0 and by the domain itself. Thread-safe.
+/// Source: public/grant_table.h.
 /// </summary>
 public sealed class GrantTable
 {
-    /// <summary>Bytes of an entry, struct grant_entry_v1: flags (16 bits), domid (16 bits), frame (32 bits).</summary>
-    public const int EntrySize = 8;
+    /// <summary>Uses of one grant at a time, at most.</summary>
+    private const int MostUses = ushort.MaxValue;
 
-    private const short Okay = 0;
-    private const short GeneralError = -1;
-    private const short BadDomain = -2;
-    private const short PermissionDenied = -8;
-    private const int EntriesPerFrame = 4096 / EntrySize;
-    private readonly Domain _domain;
-    private readonly AllocateFrame _allocate;
-    private readonly List<Mfn> _frames = [];
+    /// <summary>How often a guest may change an entry under the hypervisor's hands before the operation fails.</summary>
+    private const int Tries = 5;
+
+    private readonly IGuestFrames _frames;
+    private readonly GrantEntries _entries;
+    private readonly Dictionary<uint, ActiveGrant> _active = [];
     private readonly Lock _lock = new();
 
-    /// <summary>Gives a zeroed frame that the guest may map; false when there is none left.</summary>
-    public delegate bool AllocateFrame(out Mfn frame);
-
     /// <param name="domain">Whose table it is.</param>
-    /// <param name="allocate">Makes frames of the table.</param>
+    /// <param name="frames">Makes frames of the table and holds granted ones.</param>
     /// <param name="maximumFrames">Most frames of the table (xl's max_grant_frames).</param>
-    public GrantTable(Domain domain, AllocateFrame allocate, int maximumFrames = 64)
+    public GrantTable(Domain domain, IGuestFrames frames, int maximumFrames = 64)
     {
-        _domain = domain;
-        _allocate = allocate;
+        _frames = frames;
+        _entries = new GrantEntries(domain.Memory, frames, maximumFrames);
+        Memory = domain.Memory;
         MaximumFrames = maximumFrames;
-        domain.Hypercalls.Add(HypercallNumber.GrantTableOp, (vcpu, in a) => Call(vcpu, a.A1, a.A2, (uint)a.A3));
     }
 
     /// <summary>Most frames of the table.</summary>
     public int MaximumFrames { get; }
+
+    /// <summary>Version of the entries, 1 or 2: the guest's choice.</summary>
+    public int Version
+    {
+        get
+        {
+            lock (_lock)
+            {
+                return _entries.Version;
+            }
+        }
+    }
 
     /// <summary>The frames so far; the builder asks for the first.</summary>
     public IReadOnlyList<Mfn> Frames
@@ -46,195 +55,296 @@ public sealed class GrantTable
         {
             lock (_lock)
             {
-                return [.. _frames];
+                return [.. _entries.Frames];
             }
         }
     }
+
+    /// <summary>Frames of status words (version 2).</summary>
+    public IReadOnlyList<Mfn> StatusFrames
+    {
+        get
+        {
+            lock (_lock)
+            {
+                return [.. _entries.StatusFrames];
+            }
+        }
+    }
+
+    /// <summary>Grants that are in use.</summary>
+    public int ActiveCount
+    {
+        get
+        {
+            lock (_lock)
+            {
+                return _active.Count;
+            }
+        }
+    }
+
+    internal GuestMemory Memory { get; }
 
     /// <summary>Makes the table at least so many frames long; false when it may not or cannot be.</summary>
     public bool TryGrow(int count)
     {
         lock (_lock)
         {
-            if (count > MaximumFrames)
-            {
-                return false;
-            }
-
-            while (_frames.Count < count)
-            {
-                if (!_allocate(out Mfn frame))
-                {
-                    return false;
-                }
-
-                _frames.Add(frame);
-            }
-
-            return true;
-        }
-    }
-
-    /// <summary>Machine address of an entry; false when the table is shorter. The guest may change the entry at any time.</summary>
-    public bool TryGetEntry(GrantRef reference, out ulong address)
-    {
-        lock (_lock)
-        {
-            uint frame = reference.Value / EntriesPerFrame;
-            bool exists = frame < (uint)_frames.Count;
-            address = exists ? _frames[(int)frame].Address + (reference.Value % EntriesPerFrame * EntrySize) : 0;
-            return exists;
+            return _entries.TryGrow(count);
         }
     }
 
     /// <summary>Writes an entry on the guest's behalf, as the tool stack does for console and store: full access to a frame for domain 0.</summary>
     public bool TrySeed(GrantRef reference, Mfn frame)
     {
-        const ulong PermitAccess = 1;
-        return TryGrow((int)(reference.Value / EntriesPerFrame) + 1) && TryGetEntry(reference, out ulong address)
-            && frame.Value <= uint.MaxValue && _domain.Memory.TryWriteUInt64(address, PermitAccess | (frame.Value << 32));
-    }
-
-    private static bool IsSelf(PvVcpu vcpu, ushort domain) => domain == DomainId.Self.Value || domain == vcpu.Domain.Id.Value;
-
-    private static short Foreign(ushort domain) => domain == 0 ? PermissionDenied : BadDomain;
-
-    private long Call(PvVcpu vcpu, ulong command, ulong address, uint count)
-    {
-        if ((int)count < 0)
+        lock (_lock)
         {
-            return -Errno.Invalid;
-        }
-
-        switch (command)
-        {
-            case 2: // GNTTABOP_setup_table
-                return count == 1 ? SetUp(vcpu, address) : -Errno.Invalid;
-            case 6: // GNTTABOP_query_size
-                return count == 1 ? QuerySize(vcpu, address) : -Errno.Invalid;
-            case 8: // GNTTABOP_set_version
-                return count == 1 ? SetVersion(vcpu, address) : -Errno.Invalid;
-            case 9: // GNTTABOP_get_status_frames
-                return count == 1 ? GetStatusFrames(vcpu, address) : -Errno.Invalid;
-            case 10: // GNTTABOP_get_version
-                return count == 1 ? GetVersion(vcpu, address) : -Errno.Invalid;
-            default:
-                return -Errno.NoSystemCall;
-        }
-    }
-
-    private long SetUp(PvVcpu vcpu, ulong address)
-    {
-        if (!vcpu.Guest.TryRead(address, out SetupRequest request))
-        {
-            return -Errno.Fault;
-        }
-
-        if (request.Frames > (uint)MaximumFrames)
-        {
-            return -Errno.Invalid;
-        }
-
-        short status = Okay;
-        if (!IsSelf(vcpu, request.Domain))
-        {
-            status = Foreign(request.Domain);
-        }
-        else if (!TryGrow((int)request.Frames))
-        {
-            status = GeneralError;
-        }
-        else
-        {
-            ulong[] frames = [.. Frames.Take((int)request.Frames).Select(f => f.Value)];
-            if (!vcpu.Guest.TryWrite(request.List, MemoryMarshal.AsBytes(frames.AsSpan())))
+            if (!_entries.TryGrow(1) || reference.Value >= _entries.Count || frame.Value > uint.MaxValue)
             {
-                return -Errno.Fault;
+                return false;
+            }
+
+            _entries.Write(reference.Value, GrantFlags.PermitAccess, DomainId.Zero, frame.Value);
+            return true;
+        }
+    }
+
+    /// <summary>Begins a back end's use of a grant to domain 0. Any thread.</summary>
+    /// <returns>False when the guest does not grant this.</returns>
+    public bool TryAccess(GrantRef reference, bool write, [NotNullWhen(true)] out GrantAccess? access)
+    {
+        GrantStatus status = Acquire(reference.Value, DomainId.Zero, write, forMapping: false, out ActiveGrant? grant);
+        access = status == GrantStatus.Okay
+            ? new GrantAccess(this, reference.Value, write, (grant!.Frame << GuestMemory.PageShift) + (ulong)grant.Start, grant.Length)
+            : null;
+        return access is not null;
+    }
+
+    /// <summary>Checks a grant and counts a use of it; see <see cref="Release"/>.</summary>
+    /// <param name="forMapping">The whole page is wanted; otherwise a part of one will do.</param>
+    internal GrantStatus Acquire(uint reference, DomainId user, bool write, bool forMapping, out ActiveGrant? grant)
+    {
+        lock (_lock)
+        {
+            if (reference >= _entries.Count)
+            {
+                grant = null;
+                return GrantStatus.BadReference;
+            }
+
+            bool isActive = _active.TryGetValue(reference, out grant);
+            if (isActive
+                && (grant!.User != user.Value || grant.Readers + grant.Writers == MostUses || (forMapping && grant.IsSubPage)))
+            {
+                return GrantStatus.GeneralError;
+            }
+
+            if (!isActive || (write && grant!.Writers == 0))
+            {
+                GrantFlags use = GrantFlags.Reading | (write ? GrantFlags.Writing : GrantFlags.None);
+                if (!TryShowUse(reference, user, use, isActive, forMapping, out GrantFlags flags))
+                {
+                    return GrantStatus.GeneralError;
+                }
+
+                if (!TryHold(reference, user, write, flags, ref grant))
+                {
+                    HideUse(reference, grant, write);
+                    return GrantStatus.BadPage;
+                }
+            }
+
+            _active[reference] = grant!;
+            if (write)
+            {
+                grant!.Writers++;
+            }
+            else
+            {
+                grant!.Readers++;
+            }
+
+            return GrantStatus.Okay;
+        }
+    }
+
+    /// <summary>Ends one use of a grant.</summary>
+    internal void Release(uint reference, bool wasWrite)
+    {
+        lock (_lock)
+        {
+            ActiveGrant grant = _active[reference];
+            if (wasWrite)
+            {
+                if (--grant.Writers == 0)
+                {
+                    _frames.Release(grant.Frame);
+                }
+            }
+            else
+            {
+                grant.Readers--;
+            }
+
+            bool isLast = grant.Writers + grant.Readers == 0;
+            HideUse(reference, isLast ? null : grant, wasWrite);
+            if (isLast)
+            {
+                _frames.ReleaseRead(grant.Frame);
+                _active.Remove(reference);
             }
         }
-
-        return vcpu.Guest.TryWrite(address + 8, status) ? 0 : -Errno.Fault;
     }
 
-    private long QuerySize(PvVcpu vcpu, ulong address)
+    /// <summary>GNTTABOP_set_version.</summary>
+    /// <returns>0, or a negated <see cref="Errno"/>.</returns>
+    internal int ChangeVersion(uint version)
     {
-        if (!vcpu.Guest.TryRead(address, out QueryRequest request))
+        if (version is not (1 or 2))
         {
-            return -Errno.Fault;
+            return -Errno.Invalid;
         }
 
-        request.Status = IsSelf(vcpu, request.Domain) ? Okay : Foreign(request.Domain);
-        if (request.Status == Okay)
+        lock (_lock)
         {
-            request.Frames = (uint)Frames.Count;
-            request.MaximumFrames = (uint)MaximumFrames;
+            if (version == _entries.Version)
+            {
+                return 0;
+            }
+
+            // The first entries may be in use: the console's and the store's.
+            return _active.Keys.Any(reference => reference >= GrantEntries.Reserved) ? -Errno.Busy : _entries.ChangeVersion((int)version);
+        }
+    }
+
+    /// <summary>GNTTABOP_swap_grant_ref.</summary>
+    internal GrantStatus Swap(uint first, uint second)
+    {
+        lock (_lock)
+        {
+            if (first >= _entries.Count || second >= _entries.Count)
+            {
+                return GrantStatus.BadReference;
+            }
+
+            if (first == second)
+            {
+                return GrantStatus.Okay;
+            }
+
+            if (_active.ContainsKey(first) || _active.ContainsKey(second))
+            {
+                return GrantStatus.Again;
+            }
+
+            _entries.Swap(first, second);
+            return GrantStatus.Okay;
+        }
+    }
+
+    /// <summary>Checks type, domain and rights of an entry and shows the use in it, against a guest that changes it at the same time.</summary>
+    private bool TryShowUse(uint reference, DomainId user, GrantFlags use, bool isActive, bool forMapping, out GrantFlags flags)
+    {
+        ref uint header = ref _entries.Header(reference);
+        uint seen = Volatile.Read(ref header);
+        flags = (GrantFlags)seen;
+        if (_entries.Version == 2)
+        {
+            if (!IsGranted(seen, user, use, isActive, forMapping))
+            {
+                return false;
+            }
+
+            // First shown, then looked at again: a guest that takes the grant back looks at the status after its change.
+            _entries.ChangeUse(reference, use, GrantFlags.None);
+            seen = Volatile.Read(ref header);
+            flags = (GrantFlags)seen;
+            if (IsGranted(seen, user, use, isActive, forMapping))
+            {
+                return true;
+            }
+
+            _entries.ChangeUse(reference, GrantFlags.None, isActive ? GrantFlags.Writing : GrantFlags.Reading | GrantFlags.Writing);
+            return false;
         }
 
-        return vcpu.Guest.TryWrite(address, request) ? 0 : -Errno.Fault;
-    }
-
-    private static long SetVersion(PvVcpu vcpu, ulong address)
-    {
-        if (!vcpu.Guest.TryRead(address, out uint version))
+        for (int i = 0; i < Tries && IsGranted(seen, user, use, isActive, forMapping); i++)
         {
-            return -Errno.Fault;
+            uint found = Interlocked.CompareExchange(ref header, seen | (uint)use, seen);
+            flags = (GrantFlags)seen;
+            if (found == seen)
+            {
+                return true;
+            }
+
+            seen = found;
         }
 
-        // Version 2 is not there: as with Xen's option gnttab=max-ver:1.
-        long result = version switch
-        {
-            1 => 0,
-            2 => -Errno.NoSystemCall,
-            _ => -Errno.Invalid,
-        };
-        return vcpu.Guest.TryWrite(address, 1u) ? result : -Errno.Fault;
+        return false;
     }
 
-    private static long GetVersion(PvVcpu vcpu, ulong address) =>
-        !vcpu.Guest.TryRead(address, out ushort domain) ? -Errno.Fault
-        : !IsSelf(vcpu, domain) ? (domain == 0 ? -Errno.Perm : -Errno.NoSuchProcess)
-        : vcpu.Guest.TryWrite(address + 4, 1u) ? 0
-        : -Errno.Fault;
-
-    private static long GetStatusFrames(PvVcpu vcpu, ulong address)
+    private bool IsGranted(uint header, DomainId user, GrantFlags use, bool isActive, bool forMapping)
     {
-        if (!vcpu.Guest.TryRead(address, out StatusRequest request))
+        GrantFlags flags = (GrantFlags)header;
+
+        // A grant in use was checked when its use began. Transitive grants lead to other domains, which this process cannot reach.
+        bool isRightKind = (flags & GrantFlags.TypeMask) == GrantFlags.PermitAccess
+            && !(forMapping && (flags & GrantFlags.SubPage) != 0)
+            && header >> 16 == user.Value;
+        return (isActive || isRightKind) && !((use & GrantFlags.Writing) != 0 && (flags & GrantFlags.ReadOnly) != 0);
+    }
+
+    /// <summary>Holds the frame: a new grant's for reading, and every written grant's for writing.</summary>
+    private bool TryHold(uint reference, DomainId user, bool write, GrantFlags flags, ref ActiveGrant? grant)
+    {
+        ulong frame = grant?.Frame ?? _entries.FrameOf(reference);
+        bool isNew = grant is null;
+        if (isNew && !_frames.TryHoldRead(frame))
         {
-            return -Errno.Fault;
+            return false;
         }
 
-        // Only version 2 has status frames.
-        short status = !IsSelf(vcpu, request.Domain) ? Foreign(request.Domain) : request.Frames == 0 ? Okay : GeneralError;
-        return vcpu.Guest.TryWrite(address + 6, status) ? 0 : -Errno.Fault;
+        if (write && !_frames.TryHold(frame))
+        {
+            if (isNew)
+            {
+                _frames.ReleaseRead(frame);
+            }
+
+            return false;
+        }
+
+        if (isNew)
+        {
+            bool isPart = _entries.Version == 2 && (flags & GrantFlags.SubPage) != 0;
+            (int start, int length) = isPart ? _entries.PartOf(reference) : (0, GuestMemory.PageSize);
+            start = Math.Min(start, GuestMemory.PageSize);
+            grant = new ActiveGrant
+            {
+                User = user.Value,
+                Frame = frame,
+                Start = start,
+                Length = Math.Min(length, GuestMemory.PageSize - start),
+                IsSubPage = isPart,
+            };
+        }
+
+        return true;
     }
 
-    [StructLayout(LayoutKind.Sequential)]
-    private struct SetupRequest
+    /// <summary>Takes the flags back that no remaining use needs.</summary>
+    private void HideUse(uint reference, ActiveGrant? remaining, bool wasWrite)
     {
-        public ushort Domain;
-        private readonly ushort _padding;
-        public uint Frames;
-        private readonly ulong _status;
-        public ulong List;
-    }
+        GrantFlags clear = remaining is null ? GrantFlags.Reading : GrantFlags.None;
+        if (wasWrite && (remaining?.Writers ?? 0) == 0)
+        {
+            clear |= GrantFlags.Writing;
+        }
 
-    [StructLayout(LayoutKind.Sequential)]
-    private struct QueryRequest
-    {
-        public ushort Domain;
-        private readonly ushort _padding;
-        public uint Frames;
-        public uint MaximumFrames;
-        public short Status;
-        private readonly ushort _padding2;
-    }
-
-    [StructLayout(LayoutKind.Sequential)]
-    private struct StatusRequest
-    {
-        public uint Frames;
-        public ushort Domain;
-        public short Status;
-        public ulong List;
+        if (clear != GrantFlags.None)
+        {
+            _entries.ChangeUse(reference, GrantFlags.None, clear);
+        }
     }
 }

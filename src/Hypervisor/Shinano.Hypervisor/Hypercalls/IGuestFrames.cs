@@ -12,6 +12,12 @@ public interface IGuestFrames
     /// <summary>Undoes one <see cref="TryHold"/>.</summary>
     void Release(ulong frame);
 
+    /// <summary>Holds a frame of the guest for reading by the hypervisor: until released, it stays the guest's memory, in whatever use.</summary>
+    bool TryHoldRead(ulong frame);
+
+    /// <summary>Undoes one <see cref="TryHoldRead"/>.</summary>
+    void ReleaseRead(ulong frame);
+
     /// <summary>A new zeroed frame of the hypervisor that the guest may map. It is never given back.</summary>
     /// <returns>False when the domain has used up its share.</returns>
     bool TryAllocateShared(out Mfn frame);

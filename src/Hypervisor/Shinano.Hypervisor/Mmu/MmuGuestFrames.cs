@@ -26,6 +26,36 @@ public sealed class MmuGuestFrames(Domain domain, MmuHypercalls mmu) : IGuestFra
     }
 
     /// <inheritdoc/>
+    public bool TryHoldRead(ulong frame)
+    {
+        lock (mmu.MmuLock)
+        {
+            if (!mmu.Space.TryGet(frame, out int index)
+                || mmu.Space[index].Owner != FrameOwner.Guest
+                || mmu.Space[index].Leaving
+                || mmu.Space[index].References == uint.MaxValue)
+            {
+                return false;
+            }
+
+            mmu.Space[index].References++;
+            return true;
+        }
+    }
+
+    /// <inheritdoc/>
+    public void ReleaseRead(ulong frame)
+    {
+        lock (mmu.MmuLock)
+        {
+            if (mmu.Space.TryGet(frame, out int index))
+            {
+                mmu.Types.Unreference(ref mmu.Space[index], frame);
+            }
+        }
+    }
+
+    /// <inheritdoc/>
     public bool TryAllocateShared(out Mfn frame)
     {
         lock (mmu.MmuLock)
@@ -64,23 +94,8 @@ public sealed class MmuGuestFrames(Domain domain, MmuHypercalls mmu) : IGuestFra
             }
         }
 
-        foreach (PvVcpu other in domain.Vcpus)
-        {
-            if (other != vcpu)
-            {
-                other.Cpu.RequestFlush();
-            }
-        }
-
-        vcpu.Cpu.FlushTranslations();
-        foreach (PvVcpu other in domain.Vcpus)
-        {
-            if (other != vcpu)
-            {
-                other.Cpu.WaitUntilFlushed();
-            }
-        }
-
+        // Not under the lock: no other vCPU has to wait for it in order to leave guest code, but all would wait for this.
+        mmu.Flushes.FlushAll();
         return 0;
     }
 }

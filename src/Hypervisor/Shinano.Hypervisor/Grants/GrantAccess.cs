@@ -1,0 +1,60 @@
+using Shinano.Memory;
+using Shinano.XenAbi;
+
+namespace Shinano.Hypervisor.Grants;
+
+/// <summary>
+/// A back end's use of granted memory, from <see cref="GrantTable.TryAccess"/> until it is disposed. The guest sees the use in the entry's flags and cannot
+/// take the frame away meanwhile; its bytes it may change at any time.
+/// </summary>
+public sealed class GrantAccess : IDisposable
+{
+    private readonly GrantTable _table;
+    private readonly uint _reference;
+    private int _disposed;
+
+    internal GrantAccess(GrantTable table, uint reference, bool isWritable, ulong address, int length)
+    {
+        _table = table;
+        _reference = reference;
+        IsWritable = isWritable;
+        Address = address;
+        Length = length;
+    }
+
+    /// <summary>Whether the use is for writing too.</summary>
+    public bool IsWritable { get; }
+
+    /// <summary>Machine address of the first byte that was granted.</summary>
+    public ulong Address { get; }
+
+    /// <summary>Bytes that were granted: a page, unless the guest granted a part of one.</summary>
+    public int Length { get; }
+
+    /// <summary>Copies bytes out; false when they are not all inside the grant.</summary>
+    public bool TryRead(int offset, Span<byte> destination) => IsInside(offset, destination.Length) && Memory.TryRead(Address + (ulong)offset, destination);
+
+    /// <summary>Copies bytes in; false when they are not all inside the grant or it is for reading.</summary>
+    public bool TryWrite(int offset, ReadOnlySpan<byte> source) =>
+        IsWritable && IsInside(offset, source.Length) && Memory.TryWrite(Address + (ulong)offset, source);
+
+    /// <summary>Ends the use. Any thread.</summary>
+    public void Dispose()
+    {
+        if (Interlocked.Exchange(ref _disposed, 1) == 0)
+        {
+            _table.Release(_reference, IsWritable);
+        }
+    }
+
+    private GuestMemory Memory
+    {
+        get
+        {
+            ObjectDisposedException.ThrowIf(Volatile.Read(ref _disposed) != 0, this);
+            return _table.Memory;
+        }
+    }
+
+    private bool IsInside(int offset, int length) => offset >= 0 && length <= Length && offset <= Length - length;
+}
