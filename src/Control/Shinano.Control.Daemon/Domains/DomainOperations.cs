@@ -143,7 +143,9 @@ internal sealed class DomainOperations(
         {
             string text = await entry.RequireConnection().CallAsync(
                 (process, token) => process.GetHypervisorLogAsync(clear, token), DomainEntry.QuickCall, cancellationToken);
-            texts.AddRange(text.Split('\n', StringSplitOptions.RemoveEmptyEntries).Select(line => $"(d{entry.Id}) {line}"));
+            texts.AddRange(text.Split('\n', StringSplitOptions.RemoveEmptyEntries)
+                // A guest's own lines (console_io) come with their prefix, as Xen prints them.
+                .Select(line => line.StartsWith('(') ? line : $"(XEN) d{entry.Id} {line}"));
         }
 
         return string.Concat(texts.Select(line => line + "\n"));
