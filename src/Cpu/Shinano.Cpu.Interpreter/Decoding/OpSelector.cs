@@ -14,6 +14,10 @@ internal sealed unsafe class OpSelector(CpuFeatures features)
     /// <summary>The stub of a number that an op carries.</summary>
     public HostStub Stub(int number) => _stubs[number];
 
+    /// <summary>The stub of an instruction that got no number.</summary>
+    public HostStub Stub(in Instruction instruction) =>
+        _compiler.TryCompile(instruction, out HostStub stub) ? stub : throw new InvalidOperationException($"{instruction.Code} was host code before");
+
     /// <summary>The element-wise instruction of a number that an op carries.</summary>
     public ElementwiseInstruction Elementwise(int number) => _elementwise[number];
 
@@ -104,6 +108,12 @@ internal sealed unsafe class OpSelector(CpuFeatures features)
 
             op.Imm = _elementwise.NumberOf(elementwise);
             op.Handler = &ElementwiseHandlers.Execute;
+            if (op.Imm == NumberedTable<ElementwiseInstruction>.NotKept)
+            {
+                PackedInstruction.Pack(instruction, ref op);
+                op.Handler = &ElementwiseHandlers.ExecutePacked;
+            }
+
             return Selection.Continues;
         }
 
@@ -114,6 +124,12 @@ internal sealed unsafe class OpSelector(CpuFeatures features)
 
         op.Imm = _stubs.NumberOf(stub);
         op.Handler = &HostHandlers.Execute;
+        if (op.Imm == NumberedTable<HostStub>.NotKept)
+        {
+            PackedInstruction.Pack(instruction, ref op);
+            op.Handler = &HostHandlers.ExecutePacked;
+        }
+
         if (instruction.RflagsModified != RflagsBits.None || instruction.RflagsRead != RflagsBits.None)
         {
             op.Flags |= OpFlags.Variant;

@@ -6,9 +6,17 @@ namespace Shinano.Cpu.Interpreter;
 /// <summary>Gathers and masked vector accesses. Imm is the instruction's number.</summary>
 internal static unsafe class ElementwiseHandlers
 {
-    public static Op* Execute(Core* c, Op* op)
+    public static Op* Execute(Core* c, Op* op) => Run(c, op, InterpreterCpu.Of(c).Engine.Selector.Elementwise((int)op->Imm));
+
+    /// <summary>The same for a <see cref="PackedInstruction"/>.</summary>
+    public static Op* ExecutePacked(Core* c, Op* op)
     {
-        ElementwiseInstruction instruction = InterpreterCpu.Of(c).Engine.Selector.Elementwise((int)op->Imm);
+        _ = ElementwiseInstruction.TryCreate(PackedInstruction.Unpack(op), out ElementwiseInstruction instruction);
+        return Run(c, op, instruction);
+    }
+
+    private static Op* Run(Core* c, Op* op, ElementwiseInstruction instruction)
+    {
         if (instruction.Unit == HostUnit.Avx ? !VectorState.CheckAvx(c, op) : !VectorState.CheckSse(c, op))
         {
             return &c->ExitOp;

@@ -6,9 +6,13 @@ namespace Shinano.Cpu.Interpreter;
 /// <summary>Instructions that the host CPU executes in a stub: x87, MMX, SSE, AVX. Imm is the stub's number.</summary>
 internal static unsafe class HostHandlers
 {
-    public static Op* Execute(Core* c, Op* op)
+    public static Op* Execute(Core* c, Op* op) => Run(c, op, InterpreterCpu.Of(c).Engine.Selector.Stub((int)op->Imm));
+
+    /// <summary>The same for a <see cref="PackedInstruction"/>.</summary>
+    public static Op* ExecutePacked(Core* c, Op* op) => Run(c, op, InterpreterCpu.Of(c).Engine.Selector.Stub(PackedInstruction.Unpack(op)));
+
+    private static Op* Run(Core* c, Op* op, HostStub stub)
     {
-        HostStub stub = InterpreterCpu.Of(c).Engine.Selector.Stub((int)op->Imm);
         bool usable = stub.Unit switch
         {
             HostUnit.X87 => VectorState.CheckX87(c, op),
