@@ -18,7 +18,8 @@ public static class DetachedProcess
         start.ArgumentList.Add("-c");
 
         // setsid(1) does not fork here: the shell is no group leader, so the process id stays.
-        start.ArgumentList.Add("exec setsid \"$@\" </dev/null >>\"$0\" 2>&1");
+        // Descriptors that were passed to us by whoever started us (systemd's sockets begin at 3) are not for the child.
+        start.ArgumentList.Add("exec 3<&- 4<&- 5<&- 6<&- 7<&- 8<&- 9<&-; exec setsid \"$@\" </dev/null >>\"$0\" 2>&1");
         start.ArgumentList.Add(outputPath);
         start.ArgumentList.Add(ProgramLocator.DotnetHost);
         start.ArgumentList.Add(program);

@@ -161,7 +161,7 @@ internal sealed class DomainStarter(
             {
                 throw new DomainFailureException(
                     DomainFailureCode.RamdiskTooLarge,
-                    $"{ramdisk}: the ramdisk of {length >> 20} MiB does not fit into memory={configuration.MemoryMebibytes} MiB");
+                    $"{ramdisk}: the ramdisk of {(length + 0xfffff) >> 20} MiB does not fit into memory={configuration.MemoryMebibytes} MiB");
             }
         }
 
