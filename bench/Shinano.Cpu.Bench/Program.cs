@@ -3,7 +3,7 @@ using System.Globalization;
 using Iced.Intel;
 using Shinano.Cpu.Bench;
 
-// Guest instructions per second of the interpreter on small loops. Each is run once to warm up, then several times; the best and the spread are printed.
+// Guest instructions per second of the interpreter on small loops. Each is run once to warm up, then several times; the median and the extremes are printed.
 const int Rounds = 5;
 (string Name, Action<Assembler> Code)[] loops =
 [
@@ -15,7 +15,7 @@ const int Rounds = 5;
     ("list", Loops.ListWalk),
 ];
 
-Console.WriteLine("loop       guest instructions   best MIPS   worst MIPS");
+Console.WriteLine("loop       guest instructions  median MIPS   best  worst");
 foreach ((string name, Action<Assembler> code) in loops)
 {
     if (args.Length > 0 && !args.Contains(name))
@@ -25,17 +25,16 @@ foreach ((string name, Action<Assembler> code) in loops)
 
     using BenchGuest guest = new(code);
     guest.Run();
-    double best = 0;
-    double worst = double.MaxValue;
+    List<double> rates = [];
     ulong instructions = 0;
     for (int i = 0; i < Rounds; i++)
     {
         long start = Stopwatch.GetTimestamp();
         instructions = guest.Run();
-        double rate = instructions / Stopwatch.GetElapsedTime(start).TotalSeconds / 1e6;
-        best = Math.Max(best, rate);
-        worst = Math.Min(worst, rate);
+        rates.Add(instructions / Stopwatch.GetElapsedTime(start).TotalSeconds / 1e6);
     }
 
-    Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{name,-10} {instructions,18} {best,11:F0} {worst,12:F0}"));
+    rates.Sort();
+    Console.WriteLine(string.Create(
+        CultureInfo.InvariantCulture, $"{name,-10} {instructions,18} {rates[Rounds / 2],12:F0} {rates[^1],6:F0} {rates[0],6:F0}"));
 }
