@@ -52,6 +52,9 @@ internal sealed class RegisterPlan
     /// <summary>Arithmetic flags are read or written.</summary>
     public bool UsesFlags { get; private set; }
 
+    /// <summary>The flags before matter: they are read, or some of them stay or become undefined.</summary>
+    public bool ReadsFlags { get; private set; }
+
     /// <summary>Whether any upper half of a vector register may be dirty afterwards.</summary>
     public bool IsVex { get; private set; }
 
@@ -183,7 +186,10 @@ internal sealed class RegisterPlan
             }
         }
 
+        const RflagsBits All = RflagsBits.OF | RflagsBits.SF | RflagsBits.ZF | RflagsBits.AF | RflagsBits.CF | RflagsBits.PF;
         UsesFlags = (rewritten.RflagsRead | rewritten.RflagsModified) != RflagsBits.None;
+        ReadsFlags = UsesFlags
+            && (rewritten.RflagsRead != RflagsBits.None || ((rewritten.RflagsWritten | rewritten.RflagsCleared | rewritten.RflagsSet) & All) != All);
         return true;
     }
 

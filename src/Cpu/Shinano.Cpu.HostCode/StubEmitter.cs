@@ -93,8 +93,9 @@ internal sealed class StubEmitter
         }
     }
 
-    // Outside of a stub the host's MXCSR always has default control bits; only its sticky flags differ. When it equals the guest's as a whole, the guest
-    // masks everything and rounds to nearest, and the instruction may run on it as it is: no exception can result, and the flags it leaves are the guest's.
+    // Outside of a stub the host's MXCSR always has default control bits. When the guest's are the same, which is nearly always, the instruction runs on
+    // the guest's whole MXCSR: no exception can result, the flags it leaves are the guest's, and they may stay in the host's register, where nobody asks
+    // for them and the next stub finds them right.
     private void EmitFloating()
     {
         Label general = _asm.CreateLabel();
@@ -104,8 +105,13 @@ internal sealed class StubEmitter
         {
             _asm.mov(eax, __dword_ptr[rdi + StateLayout.Mxcsr]);
             _asm.stmxcsr(__dword_ptr[rsp + HostMxcsr]);
-            _asm.cmp(eax, __dword_ptr[rsp + HostMxcsr]);
+            Label same = _asm.CreateLabel();
+            _asm.xor(eax, __dword_ptr[rsp + HostMxcsr]);
+            _asm.je(same);
+            _asm.test(eax, ~0x3F);
             _asm.jne(general);
+            _asm.ldmxcsr(__dword_ptr[rdi + StateLayout.Mxcsr]);
+            _asm.Label(ref same);
             EmitLoads();
             EmitInstruction(_plan.Rewritten);
             EmitFlagCapture();
@@ -365,7 +371,7 @@ internal sealed class StubEmitter
             }
         }
 
-        if (_plan.UsesFlags)
+        if (_plan.ReadsFlags)
         {
             // Through the stack, since every general register may be in use. Only arithmetic flags get to the host.
             _asm.push(__qword_ptr[rdi + StateLayout.Rflags]);
