@@ -1,0 +1,130 @@
+using System.Diagnostics;
+
+namespace Shinano.EndToEnd.Tests;
+
+/// <summary>
+/// A Shinano of its own under a temporary SHINANO_HOME, driven through the launchers in bin/ as a person would. Ends its daemon and domains when disposed.
+/// </summary>
+internal sealed class Host : IAsyncDisposable
+{
+    private static readonly TimeSpan ToolLimit = TimeSpan.FromMinutes(5);
+
+    private Host(string home) => Home = home;
+
+    public string Home { get; }
+
+    public static string RepositoryRoot { get; } = FindRoot();
+
+    public static Host Create()
+    {
+        // A short path: unix socket names end at 107 bytes.
+        string home = Directory.CreateTempSubdirectory("shi").FullName;
+        return new Host(home);
+    }
+
+    /// <summary>Runs a launcher of bin/ and waits for its end.</summary>
+    public async Task<ToolResult> RunAsync(string tool, string[] arguments, string? input = null)
+    {
+        using Process process = Start(tool, arguments);
+        using CancellationTokenSource limit = new(ToolLimit);
+        Task<string> output = process.StandardOutput.ReadToEndAsync(limit.Token);
+        Task<string> error = process.StandardError.ReadToEndAsync(limit.Token);
+        if (input is not null)
+        {
+            await process.StandardInput.WriteAsync(input.AsMemory(), limit.Token);
+        }
+
+        process.StandardInput.Close();
+        try
+        {
+            await process.WaitForExitAsync(limit.Token);
+            return new ToolResult(process.ExitCode, await output, await error);
+        }
+        catch (OperationCanceledException)
+        {
+            process.Kill(entireProcessTree: true);
+            throw new TimeoutException($"{tool} {string.Join(' ', arguments)} did not end in {ToolLimit}");
+        }
+    }
+
+    public Task<ToolResult> XmAsync(params string[] arguments) => RunAsync("xm", arguments);
+
+    /// <summary>Starts a launcher of bin/ with its standard streams redirected.</summary>
+    public Process Start(string tool, string[] arguments)
+    {
+        ProcessStartInfo start = new(Path.Combine(RepositoryRoot, "bin", tool), arguments)
+        {
+            RedirectStandardInput = true,
+            RedirectStandardOutput = true,
+            RedirectStandardError = true,
+        };
+        start.Environment["SHINANO_HOME"] = Home;
+        return Process.Start(start) ?? throw new InvalidOperationException("the launcher did not start");
+    }
+
+    /// <summary>Writes a configuration file and returns its path.</summary>
+    public string Configuration(string name, string text)
+    {
+        string path = Path.Combine(Home, name + ".cfg");
+        File.WriteAllText(path, $"name = \"{name}\"\n{text}\n");
+        return path;
+    }
+
+    /// <summary>Processes whose command line or environment names this home.</summary>
+    public IReadOnlyList<int> Processes()
+    {
+        List<int> found = [];
+        foreach (string directory in Directory.EnumerateDirectories("/proc"))
+        {
+            if (int.TryParse(Path.GetFileName(directory), out int id) && id != Environment.ProcessId && Names(directory, "environ"))
+            {
+                found.Add(id);
+            }
+        }
+
+        return found;
+
+        bool Names(string directory, string file)
+        {
+            try
+            {
+                return File.ReadAllText(Path.Combine(directory, file)).Contains("SHINANO_HOME=" + Home + "\0", StringComparison.Ordinal);
+            }
+            catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+            {
+                return false;
+            }
+        }
+    }
+
+    /// <inheritdoc/>
+    public async ValueTask DisposeAsync()
+    {
+        foreach (int id in Processes())
+        {
+            try
+            {
+                using Process process = Process.GetProcessById(id);
+                process.Kill();
+                await process.WaitForExitAsync(TestContext.Current.CancellationToken);
+            }
+            catch (ArgumentException)
+            {
+                // It ended by itself.
+            }
+        }
+
+        Directory.Delete(Home, recursive: true);
+    }
+
+    private static string FindRoot()
+    {
+        string? folder = AppContext.BaseDirectory;
+        while (folder is not null && !File.Exists(Path.Combine(folder, "Shinano.slnx")))
+        {
+            folder = Path.GetDirectoryName(folder);
+        }
+
+        return folder ?? throw new InvalidOperationException("Shinano.slnx was not found above the test's output folder");
+    }
+}

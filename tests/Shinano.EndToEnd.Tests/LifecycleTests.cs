@@ -1,0 +1,118 @@
+using System.Text.Json;
+
+namespace Shinano.EndToEnd.Tests;
+
+public sealed class LifecycleTests(GuestFiles files) : IClassFixture<GuestFiles>
+{
+    [Fact]
+    public async Task A_created_domain_is_listed_paused_and_destroyed()
+    {
+        await using Host host = Host.Create();
+        string path = host.Configuration("one", $"memory = 128\n{files.Boot}");
+        Succeeded(await host.XmAsync("create", path));
+        Assert.Contains("one", Succeeded(await host.XmAsync("list")).Output, StringComparison.Ordinal);
+        Succeeded(await host.XmAsync("pause", "one"));
+        string state = Succeeded(await host.XmAsync("list", "one")).Output;
+        Assert.Matches(@"one\s+\d+\s+128\s+1\s+--p---", state);
+        Succeeded(await host.XmAsync("unpause", "one"));
+        Succeeded(await host.XmAsync("destroy", "one"));
+        Assert.DoesNotContain("one", Succeeded(await host.XmAsync("list")).Output, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("poweroff -f", 0)]
+    [InlineData("echo c > /proc/sysrq-trigger", null)]
+    public async Task The_exit_code_of_an_attached_creation_tells_how_the_domain_ended(string command, int? code)
+    {
+        await using Host host = Host.Create();
+        string path = host.Configuration("ends", $"memory = 128\non_crash = \"destroy\"\n{files.Boot}");
+        ToolResult result = await host.RunAsync("xm", ["create", "-c", path], command + "\n");
+        Assert.True(code is null ? result.ExitCode != 0 : result.ExitCode == code, result.ToString());
+    }
+
+    [Fact]
+    public async Task The_guest_sees_the_vcpus_that_were_configured()
+    {
+        await using Host host = Host.Create();
+        string path = host.Configuration("smp", $"memory = 256\nvcpus = 4\n{files.Boot}");
+        ToolResult result = await host.RunAsync("xm", ["create", "-c", path], "echo cpus=$(grep -c ^processor /proc/cpuinfo); poweroff -f\n");
+        Assert.True(result.ExitCode == 0, result.ToString());
+        Assert.Contains("cpus=4", result.Output, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Ten_domains_run_at_once()
+    {
+        await using Host host = Host.Create();
+        for (int i = 0; i < 10; i++)
+        {
+            Succeeded(await host.XmAsync("create", host.Configuration($"many{i}", $"memory = 128\n{files.Boot}")));
+        }
+
+        ToolResult list = Succeeded(await host.XmAsync("list", "--json"));
+        using JsonDocument document = JsonDocument.Parse(list.Output);
+        Assert.Contains("many9", list.Output, StringComparison.Ordinal);
+        for (int i = 0; i < 10; i++)
+        {
+            Succeeded(await host.XmAsync("destroy", $"many{i}"));
+        }
+
+        Assert.DoesNotContain("many", Succeeded(await host.XmAsync("list")).Output, StringComparison.Ordinal);
+    }
+
+    /// <summary>Fifty rounds by name (SHINANO_CYCLES=50); a few in every run.</summary>
+    [Fact]
+    public async Task Creating_and_destroying_leaves_nothing_behind()
+    {
+        await using Host host = Host.Create();
+        int rounds = int.Parse(Environment.GetEnvironmentVariable("SHINANO_CYCLES") ?? "3", System.Globalization.CultureInfo.InvariantCulture);
+        string path = host.Configuration("cycle", $"memory = 128\n{files.Boot}");
+        await Round();
+        string[] before = Left();
+        int processes = host.Processes().Count;
+        string store = Succeeded(await host.RunAsync("xenstore-ls", ["/local"])).Output;
+        for (int i = 0; i < rounds; i++)
+        {
+            await Round();
+        }
+
+        Assert.Equal(before, Left());
+        Assert.Equal(processes, host.Processes().Count);
+        Assert.Equal(store, Succeeded(await host.RunAsync("xenstore-ls", ["/local"])).Output);
+
+        async Task Round()
+        {
+            Succeeded(await host.XmAsync("create", path));
+            Succeeded(await host.XmAsync("destroy", "cycle"));
+        }
+
+        string[] Left() => [.. Directory.EnumerateFileSystemEntries(Path.Combine(host.Home, "run"), "*", SearchOption.AllDirectories).Order()];
+    }
+
+    [Fact]
+    public async Task A_killed_daemon_finds_its_domains_again()
+    {
+        await using Host host = Host.Create();
+        Succeeded(await host.XmAsync("create", host.Configuration("kept", $"memory = 128\n{files.Boot}")));
+        string id = Succeeded(await host.XmAsync("domid", "kept")).Output;
+        int daemon = Daemon(host);
+        using (System.Diagnostics.Process process = System.Diagnostics.Process.GetProcessById(daemon))
+        {
+            process.Kill();
+            await process.WaitForExitAsync(TestContext.Current.CancellationToken);
+        }
+
+        Assert.Equal(id, Succeeded(await host.XmAsync("domid", "kept")).Output);
+        Assert.NotEqual(daemon, Daemon(host));
+        Succeeded(await host.XmAsync("destroy", "kept"));
+    }
+
+    private static int Daemon(Host host) =>
+        host.Processes().Single(id => File.ReadAllText($"/proc/{id}/cmdline").Contains("Shinano.Control.Daemon.dll", StringComparison.Ordinal));
+
+    private static ToolResult Succeeded(ToolResult result)
+    {
+        Assert.True(result.ExitCode == 0, result.ToString());
+        return result;
+    }
+}
