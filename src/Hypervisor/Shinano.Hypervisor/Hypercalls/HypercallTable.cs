@@ -8,6 +8,9 @@ public sealed class HypercallTable
     /// <summary>A handler's result that means: execute the hypercall instruction again (RIP goes back to it), RAX unchanged.</summary>
     public const long Restart = long.MinValue;
 
+    /// <summary>A handler's result that means: every register is as the guest shall find it, RAX too (iret, whose RAX may be any number).</summary>
+    public const long RegistersLoaded = long.MinValue + 1;
+
     private const int Size = 64;
     private readonly HypercallHandler?[] _handlers = new HypercallHandler?[Size];
     private readonly long[] _counts = new long[Size];

@@ -235,7 +235,7 @@ public static unsafe class TrapHypercalls
         if (!vcpu.Guest.TryRead(state->Gpr[4], out IretContext frame))
         {
             vcpu.Domain.Crash(vcpu, $"iret: no frame at {state->Gpr[4]:x}");
-            return 0;
+            return HypercallTable.RegistersLoaded;
         }
 
         if ((frame.Cs & 3) == 3)
@@ -243,7 +243,7 @@ public static unsafe class TrapHypercalls
             if (vcpu.UserRoot == 0)
             {
                 vcpu.Domain.Crash(vcpu, "iret to user mode without user page tables");
-                return 0;
+                return HypercallTable.RegistersLoaded;
             }
 
             vcpu.SwitchMode(toKernel: false);
@@ -275,10 +275,11 @@ public static unsafe class TrapHypercalls
             {
                 state->Gpr[0] = frame.Rax;
                 TrapDelivery.InjectFailsafe(vcpu);
-                return (long)state->Gpr[0];
+                return HypercallTable.RegistersLoaded;
             }
 
-            return (long)frame.Rax;
+            state->Gpr[0] = frame.Rax;
+            return HypercallTable.RegistersLoaded;
         }
 
         state->Gpr[0] = frame.Rax;
@@ -300,7 +301,7 @@ public static unsafe class TrapHypercalls
             state->Gpr[4] = (uint)frame.Rsp;
         }
 
-        return (long)state->Gpr[0];
+        return HypercallTable.RegistersLoaded;
     }
 
     // CF PF AF ZF SF TF DF OF NT RF AC ID; not IOPL, VM, VIF, VIP.

@@ -143,7 +143,10 @@ public sealed unsafe class VcpuRunner
             return;
         }
 
-        state->Gpr[0] = (ulong)result;
+        if (result != HypercallTable.RegistersLoaded)
+        {
+            state->Gpr[0] = (ulong)result;
+        }
     }
 
     private const ulong SyscallLength = 2;
