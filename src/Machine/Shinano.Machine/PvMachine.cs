@@ -32,8 +32,6 @@ internal sealed class PvMachine : IAsyncDisposable
     private ConsoleBackEnd? _console;
     private ConsoleServer? _consoleServer;
     private XenStoreRingPump? _store;
-    private SchedulingHypercalls? _scheduling;
-    private Timer? _watchdogs;
     private int _disposed;
 
     private PvMachine(Domain domain, ICpuEngine engine, MmuHypercalls mmu, CpuFeatures features)
@@ -202,11 +200,6 @@ internal sealed class PvMachine : IAsyncDisposable
         }
 
         Runner.Dispose();
-        if (_watchdogs is not null)
-        {
-            await _watchdogs.DisposeAsync().ConfigureAwait(false);
-        }
-
         _alarm?.Dispose();
         if (_console is not null)
         {
@@ -264,7 +257,7 @@ internal sealed class PvMachine : IAsyncDisposable
         TrapHypercalls.Register(Domain);
         MultiCall.Register(Domain);
         VersionHypercalls.Register(Domain);
-        PhysicalDeviceHypercalls.Register(Domain);
+        _ = new PhysicalDeviceHypercalls(Domain, _frames);
         RefusedHypercalls.Register(Domain);
         _ = new ConsoleHypercalls(Domain, TimeProvider.System);
         _ = new EventChannelHypercalls(Domain, _events);
@@ -275,8 +268,7 @@ internal sealed class PvMachine : IAsyncDisposable
         DomainTimers timers = new(Domain, clock, _events, nanoseconds => _alarm?.Set(nanoseconds));
         _alarm = new AlarmClock($"{Domain.Id} timers", timers.Expire);
         _ = new VcpuHypercalls(Domain, _mmu, clock, timers, () => assists.RunStateUpdates);
-        _scheduling = new SchedulingHypercalls(Domain, _events, clock, timers);
-        _watchdogs = new Timer(_ => _scheduling.CheckWatchdogs(), null, WatchdogInterval, WatchdogInterval);
+        _ = new SchedulingHypercalls(Domain, _events, clock, timers);
         Domain.PageFaultFilter = new PageTableWriteEmulator(_mmu).TryEmulate;
         Domain.LoadRoot = (vcpu, frame) => _mmu.LoadRoot(vcpu, frame.Value, user: false) == 0;
         _consolePort = NewPort(() => _console?.GuestNotified());
@@ -325,8 +317,6 @@ internal sealed class PvMachine : IAsyncDisposable
             KernelDescription = GuestFiles.Describe(kernel),
         };
     }
-
-    private static readonly TimeSpan WatchdogInterval = TimeSpan.FromSeconds(1);
 
     // public/grant_table.h: GNTTAB_RESERVED_CONSOLE, GNTTAB_RESERVED_XENSTORE.
     private static readonly GrantRef ConsoleGrant = new(0);

@@ -29,7 +29,7 @@ public sealed class ServicesTestDomain : IDisposable
         Scheduling = new SchedulingHypercalls(Domain, Events, Clock, Timers);
         Console = new ConsoleHypercalls(Domain, TimeProvider.System);
         VersionHypercalls.Register(Domain);
-        PhysicalDeviceHypercalls.Register(Domain);
+        _ = new PhysicalDeviceHypercalls(Domain, Frames);
         RefusedHypercalls.Register(Domain);
         MultiCall.Register(Domain);
     }
@@ -42,8 +42,8 @@ public sealed class ServicesTestDomain : IDisposable
 
     public ulong Ticks { get; set; } = 5_000_000;
 
-    /// <summary>Nanoseconds in which the timers asked to be looked at; negative for not at all.</summary>
-    public long Alarm { get; private set; }
+    /// <summary>Nanoseconds in which the timers asked last to be looked at.</summary>
+    public long Alarm { get; private set; } = -1;
 
     public DomainClock Clock { get; }
 

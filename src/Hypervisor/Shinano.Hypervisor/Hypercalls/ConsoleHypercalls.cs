@@ -10,6 +10,9 @@ namespace Shinano.Hypervisor.Hypercalls;
 public sealed class ConsoleHypercalls
 {
     private const int Chunk = 128;
+
+    /// <summary>Served before the call is restarted with the rest.</summary>
+    private const int ChunksPerCall = 32;
     private const int LineLimit = 256;
     private const double Burst = 16384;
     private const double BytesPerSecond = 4096;
@@ -33,7 +36,7 @@ public sealed class ConsoleHypercalls
 
     private long Serve(PvVcpu vcpu, in HypercallArguments arguments)
     {
-        switch (arguments.A1)
+        switch ((uint)arguments.A1)
         {
             case 0:
                 return Write(vcpu, (uint)arguments.A2, arguments.A3);
@@ -47,13 +50,15 @@ public sealed class ConsoleHypercalls
     private long Write(PvVcpu vcpu, uint count, ulong address)
     {
         Span<byte> bytes = stackalloc byte[Chunk];
-        if (count > Chunk * 32)
+        for (int i = 0; count > 0; i++)
         {
-            return -Errno.TooBig;
-        }
+            if (i == ChunksPerCall)
+            {
+                vcpu.SetArgument(1, count);
+                vcpu.SetArgument(2, address);
+                return HypercallTable.Restart;
+            }
 
-        while (count > 0)
-        {
             Span<byte> part = bytes[..(int)Math.Min(count, Chunk)];
             if (!vcpu.Guest.TryRead(address, part))
             {

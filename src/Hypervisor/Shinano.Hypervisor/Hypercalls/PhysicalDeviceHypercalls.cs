@@ -1,39 +1,103 @@
+using System.Runtime.InteropServices;
 using Shinano.XenAbi;
 
 namespace Shinano.Hypervisor.Hypercalls;
 
-/// <summary>physdev_op for a domain without devices: only the virtual I/O privilege. Source: public/physdev.h: PHYSDEVOP_*.</summary>
-public static class PhysicalDeviceHypercalls
+/// <summary>physdev_op as a PV domain without devices meets it. Source: public/physdev.h; Xen's arch/x86/physdev.c.</summary>
+public sealed class PhysicalDeviceHypercalls
 {
-    private const uint PortLimit = 65536;
+    /// <summary>Interrupt numbers that are known, though none is permitted.</summary>
+    private const uint PhysicalIrqs = 256;
+    private const uint IoPorts = 65536;
 
-    /// <summary>Adds the handler to a domain.</summary>
-    public static void Register(Domain domain) => domain.Hypercalls.Add(HypercallNumber.PhysdevOp, Serve);
+    /// <summary>XENIRQSTAT_needs_eoi.</summary>
+    private const uint NeedsEoi = 1;
 
-    private static long Serve(PvVcpu vcpu, in HypercallArguments arguments)
+    private readonly IGuestFrames _frames;
+    private ulong _eoiFrame;
+
+    public PhysicalDeviceHypercalls(Domain domain, IGuestFrames frames)
     {
-        switch (arguments.A1)
+        _frames = frames;
+        domain.Hypercalls.Add(HypercallNumber.PhysdevOp, (vcpu, in a) => Execute(vcpu, (uint)a.A1, a.A2));
+
+        // struct physdev_op: the command, and after 8 bytes the arguments.
+        domain.Hypercalls.Add(HypercallNumber.PhysdevOpCompat, (vcpu, in a) =>
+            vcpu.Guest.TryRead(a.A1, out uint command)
+                ? command <= (uint)PhysdevOp.AllocIrqVector ? Execute(vcpu, command, a.A1 + 8) : -Errno.NoSystemCall
+                : -Errno.Fault);
+    }
+
+    private long Execute(PvVcpu vcpu, uint command, ulong address)
+    {
+        GuestAccess guest = vcpu.Guest;
+        switch ((PhysdevOp)command)
         {
-            case 6: // PHYSDEVOP_set_iopl
-                if (!vcpu.Guest.TryRead(arguments.A2, out uint privilege))
+            case PhysdevOp.SetIopl:
+                if (!guest.TryRead(address, out uint level))
                 {
                     return -Errno.Fault;
                 }
 
-                if (privilege > 3)
+                if (level > 3)
                 {
                     return -Errno.Invalid;
                 }
 
-                vcpu.Traps.IoPrivilege = (int)privilege;
+                vcpu.Traps.IoPrivilege = (int)level;
                 return 0;
-            case 7: // PHYSDEVOP_set_iobitmap: the domain has no ports that a bitmap could open to user mode.
-                return !vcpu.Guest.TryRead(arguments.A2 + 8, out uint ports) ? -Errno.Fault : ports > PortLimit ? -Errno.Invalid : 0;
-            case 4 or 8 or 9 or 10 or 11 or 13 or 14 or 15 or 16 or 17 or 18 or 19 or 20 or 22 or 24 or 25 or 30 or 31:
-                // Interrupts, the APIC, PCI devices: an unprivileged domain's are none.
+            case PhysdevOp.SetIobitmap:
+                // Ports of a bitmap are for the guest's user mode; no port leads anywhere, so it need not be kept.
+                return !guest.TryRead(address, out PortBitmap bitmap) ? -Errno.Fault : bitmap.Ports > IoPorts ? -Errno.Invalid : 0;
+            case PhysdevOp.Eoi:
+                return guest.TryRead(address, out uint _) ? -Errno.Invalid : -Errno.Fault;
+            case PhysdevOp.PirqEoiGmfnV1 or PhysdevOp.PirqEoiGmfnV2:
+                return guest.TryRead(address, out ulong frame) ? RegisterEoiMap(frame) : -Errno.Fault;
+            case PhysdevOp.IrqUnmaskNotify:
+                return 0;
+            case PhysdevOp.IrqStatusQuery:
+                if (!guest.TryRead(address, out uint irq))
+                {
+                    return -Errno.Fault;
+                }
+
+                return irq >= PhysicalIrqs ? -Errno.Invalid : guest.TryWrite(address + 4, NeedsEoi) ? 0 : -Errno.Fault;
+            case PhysdevOp.GetFreePirq:
+                return -Errno.NoSpace;
+            case PhysdevOp.RestoreMsi or PhysdevOp.RestoreMsiExt:
+                return -Errno.NoDevice;
+            case PhysdevOp.ApicRead or PhysdevOp.ApicWrite or PhysdevOp.AllocIrqVector or PhysdevOp.MapPirq or PhysdevOp.UnmapPirq
+                or PhysdevOp.ManagePciAdd or PhysdevOp.ManagePciRemove or PhysdevOp.ManagePciAddExt or PhysdevOp.SetupGsi
+                or PhysdevOp.PciMmcfgReserved or PhysdevOp.PciDeviceAdd or PhysdevOp.PciDeviceRemove or PhysdevOp.DbgpOp
+                or PhysdevOp.PrepareMsix or PhysdevOp.ReleaseMsix:
                 return -Errno.Perm;
             default:
                 return -Errno.NoSystemCall;
         }
+    }
+
+    /// <summary>Takes the page in which Xen would mark interrupts that need an EOI: none ever does.</summary>
+    private long RegisterEoiMap(ulong frame)
+    {
+        if (!_frames.TryHold(frame))
+        {
+            return -Errno.Invalid;
+        }
+
+        if (Interlocked.CompareExchange(ref _eoiFrame, frame, 0) != 0)
+        {
+            _frames.Release(frame);
+            return -Errno.Busy;
+        }
+
+        return 0;
+    }
+
+    /// <summary>struct physdev_set_iobitmap.</summary>
+    [StructLayout(LayoutKind.Sequential)]
+    private readonly struct PortBitmap
+    {
+        private readonly ulong _address;
+        public readonly uint Ports;
     }
 }

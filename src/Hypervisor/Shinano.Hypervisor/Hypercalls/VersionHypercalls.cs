@@ -14,8 +14,9 @@ public static class VersionHypercalls
     /// <summary>HYPERVISOR_VIRT_START of 64-bit guests.</summary>
     private const ulong HypervisorStart = 0xFFFF_8000_0000_0000;
 
-    // mmu_pt_update_preserve_ad, highmem_assist, gnttab_map_avail_bits, memory_op_vnode_supported, not_direct_mapped.
-    private const uint Features = (1 << 5) | (1 << 6) | (1 << 7) | (1 << 13) | (1 << 16);
+    /// <summary>Xen's common/kernel.c, for a PV domain that is not domain 0.</summary>
+    private const XenFeatures Features = XenFeatures.MmuPtUpdatePreserveAd | XenFeatures.HighmemAssist | XenFeatures.GnttabMapAvailBits
+        | XenFeatures.MemoryOpVnodeSupported | XenFeatures.DirectMapped;
 
     /// <summary>Adds the handler to a domain.</summary>
     public static void Register(Domain domain) => domain.Hypercalls.Add(HypercallNumber.XenVersion, Serve);
@@ -23,15 +24,17 @@ public static class VersionHypercalls
     private static long Serve(PvVcpu vcpu, in HypercallArguments arguments)
     {
         ulong address = arguments.A2;
-        switch (arguments.A1)
+        switch ((uint)arguments.A1)
         {
             case 0: // XENVER_version
                 return (Major << 16) | Minor;
             case 1: // XENVER_extraversion
-                return Text(vcpu, address, ".0", 16);
+                return Text(vcpu, address, ".5", 16);
             case 2: // XENVER_compile_info: compiler[64], compile_by[16], compile_domain[32], compile_date[32].
                 byte[] information = new byte[64 + 16 + 32 + 32];
-                Encoding.ASCII.GetBytes("C#", information);
+                Encoding.ASCII.GetBytes($".NET {Environment.Version}", information);
+                Encoding.ASCII.GetBytes("shinano", information.AsSpan(64));
+                Encoding.ASCII.GetBytes("localhost", information.AsSpan(64 + 16));
                 return vcpu.Guest.TryWrite(address, information) ? 0 : -Errno.Fault;
             case 3: // XENVER_capabilities
                 return Text(vcpu, address, "xen-3.0-x86_64 ", 1024);
@@ -45,7 +48,7 @@ public static class VersionHypercalls
                     return -Errno.Fault;
                 }
 
-                return submap != 0 ? -Errno.Invalid : vcpu.Guest.TryWrite(address + 4, Features) ? 0 : -Errno.Fault;
+                return submap != 0 ? -Errno.Invalid : vcpu.Guest.TryWrite(address + 4, (uint)Features) ? 0 : -Errno.Fault;
             case 7: // XENVER_pagesize
                 return address != 0 ? -Errno.Invalid : 4096;
             case 8: // XENVER_guest_handle: the UUID, as it is written.

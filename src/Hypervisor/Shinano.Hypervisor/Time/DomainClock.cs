@@ -41,7 +41,15 @@ public sealed class DomainClock
     }
 
     /// <summary>System time now, nanoseconds.</summary>
-    public ulong Now => Scale(_readTsc() - _origin);
+    public ulong Now
+    {
+        get
+        {
+            // CPUs' counters may differ by a few ticks.
+            ulong ticks = _readTsc();
+            return ticks > _origin ? Scale(ticks - _origin) : 0;
+        }
+    }
 
     /// <summary>The vcpu_time_info that makes a guest compute <see cref="Now"/>: 32 bytes. It never changes.</summary>
     public void WriteTimeInfo(Span<byte> info)
@@ -60,7 +68,7 @@ public sealed class DomainClock
         ulong nanoseconds = ((ulong)(now - DateTimeOffset.UnixEpoch).Ticks * 100) - Now;
         ulong seconds = nanoseconds / NanosecondsPerSecond;
         ref uint version = ref memory.Shared<uint>(sharedInfo + WallClockOffset);
-        Volatile.Write(ref version, version | 1);
+        Volatile.Write(ref version, (version + 1) | 1);
         Interlocked.MemoryBarrier();
         memory.Shared<uint>(sharedInfo + WallClockOffset + 4) = (uint)seconds;
         memory.Shared<uint>(sharedInfo + WallClockOffset + 8) = (uint)(nanoseconds % NanosecondsPerSecond);

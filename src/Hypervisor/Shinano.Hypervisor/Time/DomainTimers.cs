@@ -1,110 +1,195 @@
 using Shinano.Hypervisor.Events;
+using Shinano.Hypervisor.Traps;
 
 namespace Shinano.Hypervisor.Time;
 
-/// <summary>Single-shot, periodic and poll timers of a domain's vCPUs. Any thread; <see cref="Expire"/> is called when the alarm goes off.</summary>
-/// <param name="setAlarm">Told, under a lock, how many nanoseconds from now <see cref="Expire"/> is wanted; negative for not at all.</param>
-public sealed class DomainTimers(Domain domain, DomainClock clock, EventChannels events, Action<long> setAlarm)
+/// <summary>
+/// A domain's timers: per vCPU a single-shot one, a periodic one and the end of a poll, and the domain's watchdogs. Any thread; <see cref="Expire"/> is called
+/// when the alarm goes off.
+/// </summary>
+/// <remarks>
+/// Actions run without the lock, so one may still come just after its timer was stopped or set anew, as on Xen. The lock is a leaf: it is taken under the
+/// scheduling lock, and <c>setAlarm</c> is called with it held.
+/// </remarks>
+public sealed class DomainTimers
 {
-    private readonly Lock _lock = new();
-    private readonly Deadlines[] _deadlines = new Deadlines[domain.MaximumVcpus];
+    /// <summary>Watchdogs of a domain (Xen's NR_DOMAIN_WATCHDOG_TIMERS).</summary>
+    public const int Watchdogs = 2;
 
-    /// <summary>Sets a vCPU's single-shot timer to a system time, or stops it with null.</summary>
+    private const ulong Never = ulong.MaxValue;
+    private const int SlotsPerVcpu = 3;
+    private const int SingleShotSlot = 0;
+    private const int PeriodicSlot = 1;
+    private const int PollSlot = 2;
+
+    /// <summary>Ticks of a new PV vCPU, until the guest stops them (Xen's pv_vcpu_initialise).</summary>
+    private const ulong InitialPeriod = 10_000_000;
+
+    private readonly Domain _domain;
+    private readonly DomainClock _clock;
+    private readonly EventChannels _events;
+    private readonly Action<long> _setAlarm;
+    private readonly Lock _lock = new();
+    private readonly ulong[] _deadlines;
+    private readonly Tick[] _ticks;
+    private readonly int _firstWatchdog;
+    private ulong _alarmAt = Never;
+
+    /// <param name="setAlarm">Told, under a lock, how many nanoseconds from now <see cref="Expire"/> is wanted; it replaces what was said before.</param>
+    public DomainTimers(Domain domain, DomainClock clock, EventChannels events, Action<long> setAlarm)
+    {
+        _domain = domain;
+        _clock = clock;
+        _events = events;
+        _setAlarm = setAlarm;
+        _firstWatchdog = domain.MaximumVcpus * SlotsPerVcpu;
+        _deadlines = new ulong[_firstWatchdog + Watchdogs];
+        Array.Fill(_deadlines, Never);
+        _ticks = new Tick[domain.MaximumVcpus];
+        Array.Fill(_ticks, new Tick { Period = InitialPeriod });
+    }
+
+    /// <summary>Sets a vCPU's single-shot timer to a system time, or stops it with null. A time that has passed raises the event now.</summary>
     public void SetSingleShot(int vcpu, ulong? deadline)
     {
-        lock (_lock)
+        if (deadline <= _clock.Now)
         {
-            _deadlines[vcpu].SingleShot = deadline;
-            Arm();
+            Set((vcpu * SlotsPerVcpu) + SingleShotSlot, Never);
+            _events.SendVirq(vcpu, VirtualIrq.Timer);
+        }
+        else
+        {
+            Set((vcpu * SlotsPerVcpu) + SingleShotSlot, deadline ?? Never);
         }
     }
 
-    /// <summary>Sets a vCPU's periodic timer in nanoseconds, or stops it with null.</summary>
+    /// <summary>Sets a vCPU's periodic timer in nanoseconds, or stops it with null. It ticks while the vCPU runs, not while that waits.</summary>
     public void SetPeriod(int vcpu, ulong? period)
     {
         lock (_lock)
         {
-            _deadlines[vcpu].Period = period ?? 0;
-            _deadlines[vcpu].Periodic = clock.Now + period;
-            Arm();
+            ref Tick tick = ref _ticks[vcpu];
+            tick.Period = period ?? 0;
+            SetLocked((vcpu * SlotsPerVcpu) + PeriodicSlot, tick.Period != 0 && tick.Runs ? tick.Last + tick.Period : Never);
         }
     }
 
     /// <summary>Wakes a polling vCPU at a system time.</summary>
-    public void SetPoll(int vcpu, ulong? deadline)
+    public void SetPoll(int vcpu, ulong? deadline) => Set((vcpu * SlotsPerVcpu) + PollSlot, deadline ?? Never);
+
+    /// <summary>Sets the time at which a watchdog ends the domain, or stops it with null.</summary>
+    public void SetWatchdog(int number, ulong? deadline) => Set(_firstWatchdog + number, deadline ?? Never);
+
+    /// <summary>The vCPU's state has changed: its ticks rest while it waits. Under the scheduling lock, so that no event may be raised here.</summary>
+    public void Follow(PvVcpu vcpu, RunState state)
     {
         lock (_lock)
         {
-            _deadlines[vcpu].Poll = deadline;
-            Arm();
+            ref Tick tick = ref _ticks[vcpu.Id];
+            bool runs = state is RunState.Running or RunState.Runnable;
+            if (runs != tick.Runs)
+            {
+                tick.Runs = runs;
+                if (tick.Period != 0)
+                {
+                    SetLocked((vcpu.Id * SlotsPerVcpu) + PeriodicSlot, runs ? tick.Last + tick.Period : Never);
+                }
+            }
         }
     }
 
     /// <summary>Serves what is due.</summary>
     public void Expire()
     {
-        ulong timers = 0;
-        ulong polls = 0;
+        Span<int> due = stackalloc int[_deadlines.Length];
+        int count = 0;
         lock (_lock)
         {
-            ulong now = clock.Now;
+            ulong now = _clock.Now;
+            _alarmAt = Never;
             for (int i = 0; i < _deadlines.Length; i++)
             {
-                ref Deadlines each = ref _deadlines[i];
-                if (each.SingleShot <= now)
+                if (_deadlines[i] <= now)
                 {
-                    each.SingleShot = null;
-                    timers |= 1UL << i;
-                }
-
-                if (each.Periodic <= now)
-                {
-                    // Ticks that were missed are not made up for: the guest reads the time.
-                    each.Periodic = now + each.Period;
-                    timers |= 1UL << i;
-                }
-
-                if (each.Poll <= now)
-                {
-                    each.Poll = null;
-                    polls |= 1UL << i;
+                    due[count++] = i;
+                    _deadlines[i] = Never;
+                    if (i < _firstWatchdog && i % SlotsPerVcpu == PeriodicSlot)
+                    {
+                        // Ticks that were missed are not made up for: the guest reads the time.
+                        ref Tick tick = ref _ticks[i / SlotsPerVcpu];
+                        tick.Last = now;
+                        _deadlines[i] = now + tick.Period;
+                    }
                 }
             }
 
-            Arm();
+            ulong next = _deadlines.Min();
+            if (next != Never)
+            {
+                Arm(next);
+            }
         }
 
-        for (int i = 0; i < _deadlines.Length; i++)
+        foreach (int slot in due[..count])
         {
-            if ((timers >> i & 1) != 0)
-            {
-                events.SendVirq(i, VirtualIrq.Timer);
-            }
-
-            if ((polls >> i & 1) != 0)
-            {
-                domain.Vcpus[i].Notify();
-            }
+            Act(slot);
         }
     }
 
-    private void Arm()
+    private void Act(int slot)
     {
-        ulong next = ulong.MaxValue;
-        foreach (Deadlines each in _deadlines)
+        if (slot >= _firstWatchdog)
         {
-            next = Math.Min(next, Math.Min(each.SingleShot ?? ulong.MaxValue, Math.Min(each.Periodic ?? ulong.MaxValue, each.Poll ?? ulong.MaxValue)));
+            if (_domain.Shutdown is null)
+            {
+                _domain.Log.Write($"{_domain.Id}: a watchdog timer fired");
+                _domain.RequestShutdown(ShutdownReason.Watchdog);
+            }
         }
-
-        ulong now = clock.Now;
-        setAlarm(next == ulong.MaxValue ? -1 : next <= now ? 0 : (long)Math.Min(next - now, long.MaxValue));
+        else if (slot % SlotsPerVcpu == PollSlot)
+        {
+            _domain.Vcpus[slot / SlotsPerVcpu].Notify();
+        }
+        else
+        {
+            _events.SendVirq(slot / SlotsPerVcpu, VirtualIrq.Timer);
+        }
     }
 
-    private struct Deadlines
+    private void Set(int slot, ulong deadline)
     {
-        public ulong? SingleShot;
-        public ulong? Periodic;
+        lock (_lock)
+        {
+            SetLocked(slot, deadline);
+        }
+    }
+
+    /// <summary>An alarm for a deadline that is no more stays: one call for nothing costs less than setting it each time.</summary>
+    private void SetLocked(int slot, ulong deadline)
+    {
+        _deadlines[slot] = deadline;
+        if (deadline < _alarmAt)
+        {
+            Arm(deadline);
+        }
+    }
+
+    private void Arm(ulong deadline)
+    {
+        _alarmAt = deadline;
+        ulong now = _clock.Now;
+        _setAlarm(deadline <= now ? 0 : (long)Math.Min(deadline - now, long.MaxValue));
+    }
+
+    private struct Tick
+    {
+        /// <summary>Nanoseconds; 0 for no ticks.</summary>
         public ulong Period;
-        public ulong? Poll;
+
+        /// <summary>System time of the last tick.</summary>
+        public ulong Last;
+
+        /// <summary>The vCPU neither waits nor is offline.</summary>
+        public bool Runs;
     }
 }

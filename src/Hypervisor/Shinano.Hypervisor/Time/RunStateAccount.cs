@@ -35,7 +35,8 @@ public sealed class RunStateAccount
     {
         lock (_lock)
         {
-            ulong now = _clock.Now;
+            // Another CPU's counter may be a few ticks behind.
+            ulong now = Math.Max(_clock.Now, _entered);
             _times[(int)_state] += now - _entered;
             _state = state;
             _entered = now;
@@ -49,7 +50,7 @@ public sealed class RunStateAccount
     {
         lock (_lock)
         {
-            ulong now = _clock.Now;
+            ulong now = Math.Max(_clock.Now, _entered);
             info.Clear();
             MemoryMarshal.Write(info, (int)_state);
             MemoryMarshal.Write(info[8..], _entered);

@@ -9,14 +9,13 @@ namespace Shinano.Hypervisor.Time;
 public sealed class SchedulingHypercalls
 {
     private const uint MostPolledPorts = 128;
-    private const int Watchdogs = 2;
 
     private readonly Domain _domain;
     private readonly EventChannels _events;
     private readonly DomainClock _clock;
     private readonly DomainTimers _timers;
-    private readonly ulong?[] _watchdogs = new ulong?[Watchdogs];
-    private readonly bool[] _watchdogInUse = new bool[Watchdogs];
+    private readonly bool[] _watchdogInUse = new bool[DomainTimers.Watchdogs];
+    private int _latchedReason = -1;
 
     public SchedulingHypercalls(Domain domain, EventChannels events, DomainClock clock, DomainTimers timers)
     {
@@ -28,21 +27,9 @@ public sealed class SchedulingHypercalls
         domain.Hypercalls.Add(HypercallNumber.SchedOpCompat, OperateOld);
     }
 
-    /// <summary>Ends the domain if a watchdog's time is over; called every second or so.</summary>
-    public void CheckWatchdogs()
-    {
-        lock (_watchdogs)
-        {
-            if (_watchdogs.Any(deadline => deadline <= _clock.Now))
-            {
-                _domain.RequestShutdown(ShutdownReason.Watchdog);
-            }
-        }
-    }
-
     private long Operate(PvVcpu vcpu, in HypercallArguments a)
     {
-        switch (a.A1)
+        switch ((uint)a.A1)
         {
             case 0: // SCHEDOP_yield
                 Thread.Yield();
@@ -51,27 +38,21 @@ public sealed class SchedulingHypercalls
                 UnmaskUpcalls(vcpu);
                 vcpu.Scheduling.Block();
                 return 0;
-            case 2 or 5: // SCHEDOP_shutdown, SCHEDOP_shutdown_code
-                if (!vcpu.Guest.TryRead(a.A2, out uint reason))
+            case 2: // SCHEDOP_shutdown
+                return vcpu.Guest.TryRead(a.A2, out uint reason) ? Stop(reason) : -Errno.Fault;
+            case 3:
+                return Poll(vcpu, a.A2);
+            case 4: // SCHEDOP_remote_shutdown: for device models of other domains
+                return !vcpu.Guest.TryRead(a.A2, out ushort remote) ? -Errno.Fault
+                    : remote == _domain.Id.Value || remote == DomainId.Zero.Value ? -Errno.Perm : -Errno.NoSuchProcess;
+            case 5: // SCHEDOP_shutdown_code
+                if (!vcpu.Guest.TryRead(a.A2, out uint code))
                 {
                     return -Errno.Fault;
                 }
 
-                if (reason > (uint)ShutdownReason.SoftReset)
-                {
-                    return -Errno.Invalid;
-                }
-
-                if (a.A1 == 2)
-                {
-                    _domain.RequestShutdown((ShutdownReason)reason);
-                }
-
+                Interlocked.CompareExchange(ref _latchedReason, (byte)code, -1);
                 return 0;
-            case 3:
-                return Poll(vcpu, a.A2);
-            case 4: // SCHEDOP_remote_shutdown
-                return -Errno.Perm;
             case 6:
                 return Watchdog(vcpu, a.A2);
             case 7: // SCHEDOP_pin_override
@@ -81,7 +62,8 @@ public sealed class SchedulingHypercalls
         }
     }
 
-    private long OperateOld(PvVcpu vcpu, in HypercallArguments a) => a.A1 switch
+    /// <summary>The call of before Xen 3.0.2: the argument is a value.</summary>
+    private long OperateOld(PvVcpu vcpu, in HypercallArguments a) => (uint)a.A1 switch
     {
         0 or 1 => Operate(vcpu, in a),
         2 => Stop((uint)a.A2),
@@ -90,16 +72,15 @@ public sealed class SchedulingHypercalls
 
     private long Stop(uint reason)
     {
-        if (reason > (uint)ShutdownReason.SoftReset)
-        {
-            return -Errno.Invalid;
-        }
+        int latched = Volatile.Read(ref _latchedReason);
+        int effective = latched >= 0 ? latched : (byte)reason;
 
-        _domain.RequestShutdown((ShutdownReason)reason);
+        // Xen gives any byte to the tool stack, which takes one that it does not know for a crash.
+        _domain.RequestShutdown(effective <= (int)ShutdownReason.SoftReset ? (ShutdownReason)effective : ShutdownReason.Crash);
         return 0;
     }
 
-    private void UnmaskUpcalls(PvVcpu vcpu) => Volatile.Write(ref _domain.Memory.Shared<byte>(vcpu.VcpuInfoAddress + 1), 0);
+    private void UnmaskUpcalls(PvVcpu vcpu) => Volatile.Write(ref _domain.Memory.Shared<byte>(vcpu.VcpuInfoAddress + VcpuInfoLayout.UpcallMask), 0);
 
     private long Poll(PvVcpu vcpu, ulong address)
     {
@@ -119,23 +100,27 @@ public sealed class SchedulingHypercalls
             return -Errno.Fault;
         }
 
-        if (ports.Any(port => !_events.IsBound(port)))
+        // A system time is signed in Xen: what looks negative has passed.
+        ulong? deadline = request.Timeout == 0 ? null : (long)request.Timeout < 0 ? 0 : request.Timeout;
+        _events.SetPolling(vcpu, true);
+        long result = 0;
+        bool waits = !vcpu.IsUpcallDue && !(deadline <= _clock.Now);
+        for (int i = 0; waits && i < ports.Length; i++)
         {
-            return -Errno.Invalid;
+            result = _events.IsBound(ports[i]) ? 0 : -Errno.Invalid;
+            waits = result == 0 && !_events.IsPending(ports[i]);
         }
 
-        ulong? deadline = request.Timeout == 0 ? null : request.Timeout;
-        _events.SetPolling(vcpu, true);
-        if (ports.Any(_events.IsPending) || deadline <= _clock.Now)
+        if (!waits)
         {
             _events.SetPolling(vcpu, false);
-            return 0;
+            return result;
         }
 
         _timers.SetPoll(vcpu.Id, deadline);
         vcpu.Scheduling.BlockUntil(v =>
         {
-            if (!ports.Any(_events.IsPending) && !(deadline <= _clock.Now) && !v.IsUpcallDue)
+            if (!v.IsUpcallDue && !(deadline <= _clock.Now) && !ports.Any(_events.IsPending))
             {
                 return false;
             }
@@ -155,17 +140,16 @@ public sealed class SchedulingHypercalls
 
         uint id = (uint)request;
         uint seconds = (uint)(request >> 32);
-        lock (_watchdogs)
+        ulong deadline = _clock.Now + (seconds * 1_000_000_000UL);
+        if (id > DomainTimers.Watchdogs)
         {
-            ulong? deadline = seconds == 0 ? null : _clock.Now + (seconds * 1_000_000_000UL);
+            return -Errno.Invalid;
+        }
+
+        lock (_watchdogInUse)
+        {
             if (id == 0)
             {
-                // A new one, unless there is nothing to time.
-                if (seconds == 0)
-                {
-                    return -Errno.Invalid;
-                }
-
                 int free = Array.IndexOf(_watchdogInUse, false);
                 if (free < 0)
                 {
@@ -173,22 +157,18 @@ public sealed class SchedulingHypercalls
                 }
 
                 _watchdogInUse[free] = true;
-                _watchdogs[free] = deadline;
+                _timers.SetWatchdog(free, deadline);
                 return free + 1;
             }
 
-            if (id > Watchdogs)
+            int number = (int)id - 1;
+            if (!_watchdogInUse[number])
             {
                 return -Errno.Invalid;
             }
 
-            if (!_watchdogInUse[id - 1])
-            {
-                return -Errno.Exists;
-            }
-
-            _watchdogs[id - 1] = deadline;
-            _watchdogInUse[id - 1] = seconds != 0;
+            _watchdogInUse[number] = seconds != 0;
+            _timers.SetWatchdog(number, seconds == 0 ? null : deadline);
             return 0;
         }
     }

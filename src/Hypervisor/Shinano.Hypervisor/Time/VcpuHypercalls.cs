@@ -13,6 +13,17 @@ public sealed class VcpuHypercalls
     private const ulong TimeInfoOffset = 32;
     private const int VcpuInfoSize = 64;
     private const ulong ShortestPeriod = 1_000_000;
+
+    /// <summary>Xen's STIME_DELTA_MAX.</summary>
+    private const ulong LongestPeriod = ulong.MaxValue >> 2;
+
+    /// <summary>From this on set_timer_op does not believe a timeout: 13 days.</summary>
+    private const ulong LongestTimeout = 1UL << 50;
+    private const ulong InsteadOfLongest = 100_000_000;
+
+    /// <summary>flags of struct vcpu_guest_context, and VGCF_online in it.</summary>
+    private const int ContextFlags = 512;
+    private const ulong OnlineFlag = 1 << 5;
     private const int TimeExpired = 62;
     private const uint SingleShotFuture = 1;
 
@@ -36,7 +47,11 @@ public sealed class VcpuHypercalls
         _initialised[0] = true;
         foreach (PvVcpu vcpu in domain.Vcpus)
         {
-            vcpu.Scheduling.StateChanged = _accounts[vcpu.Id].Enter;
+            vcpu.Scheduling.StateChanged = (changed, state) =>
+            {
+                _accounts[changed.Id].Enter(changed, state);
+                _timers.Follow(changed, state);
+            };
             WriteTimeInfo(vcpu);
         }
 
@@ -48,35 +63,20 @@ public sealed class VcpuHypercalls
 
     private long Operate(PvVcpu caller, in HypercallArguments a)
     {
-        if (a.A2 >= (ulong)_domain.Vcpus.Count)
+        if ((uint)a.A2 >= (uint)_domain.Vcpus.Count)
         {
             return -Errno.NoEntry;
         }
 
         PvVcpu target = _domain.Vcpus[(int)a.A2];
-        switch (a.A1)
+        switch ((uint)a.A1)
         {
             case 0:
                 return Initialise(caller, target, a.A3);
             case 1: // VCPUOP_up
-                if (!_initialised[target.Id])
-                {
-                    return -Errno.Invalid;
-                }
-
-                target.Online = true;
-                target.Notify();
-                return 0;
+                return Up(target);
             case 2: // VCPUOP_down
-                if (_domain.Vcpus.All(v => v == target || !v.Online))
-                {
-                    // As on Xen: the last vCPU going down is the domain's end.
-                    _domain.RequestShutdown(ShutdownReason.PowerOff);
-                }
-
-                target.Online = false;
-                target.Notify();
-                return 0;
+                return Down(target);
             case 3: // VCPUOP_is_up
                 return target.Online ? 1 : 0;
             case 4: // VCPUOP_get_runstate_info
@@ -84,25 +84,14 @@ public sealed class VcpuHypercalls
                 _accounts[target.Id].Write(info);
                 return caller.Guest.TryWrite(a.A3, info) ? 0 : -Errno.Fault;
             case 5: // VCPUOP_register_runstate_memory_area
-                if (!caller.Guest.TryRead(a.A3, out ulong area))
-                {
-                    return -Errno.Fault;
-                }
-
-                _accounts[target.Id].GuestArea = area;
-                if (target == caller)
-                {
-                    _accounts[target.Id].Publish(caller);
-                }
-
-                return 0;
+                return RegisterRunStateArea(caller, target, a.A3);
             case 6: // VCPUOP_set_periodic_timer
                 if (!caller.Guest.TryRead(a.A3, out ulong period))
                 {
                     return -Errno.Fault;
                 }
 
-                if (period is < ShortestPeriod or > long.MaxValue)
+                if (period is < ShortestPeriod or > LongestPeriod)
                 {
                     return -Errno.Invalid;
                 }
@@ -125,20 +114,100 @@ public sealed class VcpuHypercalls
             case 10:
                 return MoveInfo(caller, target, a.A3);
             case 11: // VCPUOP_send_nmi
+                if (a.A3 != 0)
+                {
+                    return -Errno.Invalid;
+                }
+
                 target.Traps.RaiseNmi();
                 target.Notify();
                 return 0;
             case 13: // VCPUOP_register_vcpu_time_memory_area
-                Span<byte> time = stackalloc byte[TimeInfoSize];
-                _clock.WriteTimeInfo(time);
-                return caller.Guest.TryRead(a.A3, out ulong place)
-                    ? caller.Guest.TryWriteKernel(place, time) ? 0 : -Errno.Fault
-                    : -Errno.Fault;
+                return RegisterTimeArea(caller, a.A3);
+            case 12: // VCPUOP_get_physid: for a domain whose vCPUs are pinned to the CPUs of their numbers
+                return -Errno.Invalid;
             default:
-                // VCPUOP_get_physid is for the hardware domain.
                 return -Errno.NoSystemCall;
         }
     }
+
+    private long Up(PvVcpu target)
+    {
+        lock (_initialised)
+        {
+            if (!_initialised[target.Id])
+            {
+                return -Errno.Invalid;
+            }
+
+            target.Online = true;
+        }
+
+        target.Notify();
+        return 0;
+    }
+
+    private long Down(PvVcpu target)
+    {
+        lock (_initialised)
+        {
+            if (_domain.Vcpus.Any(v => v != target && v.Online))
+            {
+                target.Online = false;
+                target.Notify();
+                return 0;
+            }
+        }
+
+        // As on Xen: the last vCPU going down is the domain's end.
+        _domain.RequestShutdown(ShutdownReason.PowerOff);
+        return 0;
+    }
+
+    private long RegisterRunStateArea(PvVcpu caller, PvVcpu target, ulong address)
+    {
+        if (!caller.Guest.TryRead(address, out ulong area) || !IsGuestAddress(area))
+        {
+            return -Errno.Fault;
+        }
+
+        RunStateAccount account = _accounts[target.Id];
+        account.GuestArea = area;
+        if (target == caller)
+        {
+            account.Publish(caller);
+        }
+        else if (area != 0)
+        {
+            // Through the caller's tables, as on Xen: the other vCPU may have none yet.
+            Span<byte> info = stackalloc byte[RunStateAccount.Size];
+            account.Write(info);
+            _ = caller.Guest.TryWrite(area, info);
+        }
+
+        return 0;
+    }
+
+    private long RegisterTimeArea(PvVcpu caller, ulong address)
+    {
+        if (!caller.Guest.TryRead(address, out ulong area) || !IsGuestAddress(area))
+        {
+            return -Errno.Fault;
+        }
+
+        if (area != 0)
+        {
+            // The record never changes: it is written once, and the address need not be kept.
+            Span<byte> time = stackalloc byte[TimeInfoSize];
+            _clock.WriteTimeInfo(time);
+            _ = caller.Guest.TryWriteKernel(area, time);
+        }
+
+        return 0;
+    }
+
+    private static bool IsGuestAddress(ulong address) =>
+        MsrPolicy.IsCanonical(address) && address is < AddressSpaceLayout.MachineToPhysicalStart or >= AddressSpaceLayout.HypervisorEnd;
 
     private long Initialise(PvVcpu caller, PvVcpu target, ulong address)
     {
@@ -156,7 +225,8 @@ public sealed class VcpuHypercalls
             }
 
             ulong entries = VcpuContext.GdtEntries(context);
-            if (entries > (ulong)AddressSpaceLayout.GuestGdtFrames * 512 || VcpuContext.Ldt(context).Entries != 0)
+            (ulong ldt, ulong ldtEntries) = VcpuContext.Ldt(context);
+            if (entries > (ulong)AddressSpaceLayout.GuestGdtFrames * 512 || ldtEntries > uint.MaxValue)
             {
                 return -Errno.Invalid;
             }
@@ -172,11 +242,27 @@ public sealed class VcpuHypercalls
                 error = _mmu.LoadRoot(target, VcpuContext.UserRoot(context).Value, user: true);
             }
 
-            long result = error != 0 ? error : VcpuContext.Apply(target, context);
+            long result = error;
+            if (result == 0)
+            {
+                result = _mmu.Descriptors.SetLdt(target, ldt, (uint)ldtEntries);
+            }
+
+            if (result == 0)
+            {
+                result = VcpuContext.Apply(target, context);
+            }
+
             if (result == 0)
             {
                 target.ShowDescriptorTables();
                 _initialised[target.Id] = true;
+            }
+
+            if (result == 0 && (MemoryMarshal.Read<ulong>(context.AsSpan(ContextFlags)) & OnlineFlag) != 0)
+            {
+                target.Online = true;
+                target.Notify();
             }
 
             return result;
@@ -190,21 +276,30 @@ public sealed class VcpuHypercalls
             return -Errno.Fault;
         }
 
-        if (_movedInfo[target.Id] || place.Offset > 4096 - VcpuInfoSize || (place.Offset & 7) != 0 || (target != caller && target.Online))
+        if (place.Offset > 4096 - VcpuInfoSize || (place.Offset & 7) != 0)
         {
-            return -Errno.Invalid;
+            return -Errno.NoDeviceOrAddress;
         }
 
-        lock (_mmu.MmuLock)
+        lock (_initialised)
         {
-            // The reference is kept: the frame cannot become a page table or leave the domain while the hypervisor writes to it.
-            if (_mmu.Types.Acquire(place.Frame, FrameType.Writable) != 0)
+            if (_movedInfo[target.Id] || (target != caller && target.Online))
             {
                 return -Errno.Invalid;
             }
+
+            lock (_mmu.MmuLock)
+            {
+                // The reference is kept: the frame cannot become a page table or leave the domain while the hypervisor writes to it.
+                if (_mmu.Types.Acquire(place.Frame, FrameType.Writable) != 0)
+                {
+                    return -Errno.Invalid;
+                }
+            }
+
+            _movedInfo[target.Id] = true;
         }
 
-        _movedInfo[target.Id] = true;
         ulong moved = (place.Frame << 12) + place.Offset;
         Span<byte> info = stackalloc byte[VcpuInfoSize];
         _domain.Memory.TryRead(target.VcpuInfoAddress, info);
@@ -230,13 +325,22 @@ public sealed class VcpuHypercalls
             return -TimeExpired;
         }
 
-        _timers.SetSingleShot(vcpu.Id, deadline);
+        // A system time is signed in Xen: what looks negative has passed.
+        _timers.SetSingleShot(vcpu.Id, (long)deadline < 0 ? 0 : deadline);
         return 0;
     }
 
     private long SetTimer(PvVcpu vcpu, in HypercallArguments a)
     {
-        _timers.SetSingleShot(vcpu.Id, a.A1 == 0 ? null : a.A1);
+        ulong? deadline = a.A1 == 0 ? null : a.A1;
+        ulong now = _clock.Now;
+        if ((long)a.A1 < 0 || (a.A1 > now && a.A1 - now >= LongestTimeout))
+        {
+            // Wrapped or endless timeouts of old guests: soon, but not at once, as Xen's do_set_timer_op.
+            deadline = now + InsteadOfLongest;
+        }
+
+        _timers.SetSingleShot(vcpu.Id, deadline);
         return 0;
     }
 
