@@ -77,6 +77,9 @@ internal sealed unsafe class BuiltGuest : IDisposable
     /// <summary>Guest-virtual address for a hypercall's structures.</summary>
     public ulong Arguments => Result.StackTop;
 
+    /// <summary>The engine of the vCPUs, disposed with the guest; null for scripted ones.</summary>
+    public IDisposable? Engine { get; set; }
+
     /// <summary>How often hypercalls were restarted.</summary>
     public int Restarts { get; private set; }
 
@@ -176,10 +179,12 @@ internal sealed unsafe class BuiltGuest : IDisposable
 
     public void Dispose()
     {
-        Memory.Dispose();
         foreach (PvVcpu vcpu in Domain.Vcpus)
         {
             vcpu.Cpu.Dispose();
         }
+
+        Engine?.Dispose();
+        Memory.Dispose();
     }
 }

@@ -71,7 +71,7 @@ internal sealed class PvMemoryLayout
         {
             throw new DomainBuildException(
                 DomainBuildError.RamdiskTooLarge,
-                $"the ramdisk is {MebiBytes(ramdiskPages)} MiB; the domain has {MebiBytes(pages)} MiB of memory in all");
+                $"the ramdisk is {MebiBytes(ramdiskPages)} MiB; the domain has {pages / 256} MiB of memory in all");
         }
 
         // Xen's rule: a place for the P2M counts only below the kernel, and on a page boundary.
@@ -114,7 +114,7 @@ internal sealed class PvMemoryLayout
         {
             throw new DomainBuildException(
                 DomainBuildError.MemoryTooSmall,
-                $"the domain has {MebiBytes(pages)} MiB of memory; its kernel ({MebiBytes(PagesOf(kernel.VirtualEnd - virtualBase))} MiB), "
+                $"the domain has {pages / 256} MiB of memory; its kernel ({MebiBytes(PagesOf(kernel.VirtualEnd - virtualBase))} MiB), "
                 + $"ramdisk ({MebiBytes(ramdiskPages)} MiB) and start-up pages need {MebiBytes(unmapped)} MiB");
         }
 
