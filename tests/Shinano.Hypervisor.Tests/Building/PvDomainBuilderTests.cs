@@ -17,7 +17,7 @@ public sealed class PvDomainBuilderTests
     /// <summary>What public/xen.h promises of start of day, for kernels of every kind.</summary>
     [Fact]
     public void A_kernel_finds_what_start_of_day_promises() =>
-        Gen.Select(Gen.Int[0, 4], Gen.Bool, Gen.Bool, Gen.Int[1200, 9000], Gen.Int[0, 3], Gen.Int[0, 2_000_000]).Sample(
+        Gen.Select(Gen.Int[0, 4], Gen.Bool, Gen.Bool, Gen.Int[3000, 9000], Gen.Int[0, 3], Gen.Int[0, 2_000_000]).Sample(
             (where, ownList, unmappedRamdisk, pages, listWhere, ramdiskSize) =>
             {
                 ulong virtualBase = where switch
