@@ -9,7 +9,7 @@ internal sealed class UpcallSignal(Domain domain)
     private readonly GuestMemory _memory = domain.Memory;
     private uint _pollers;
 
-    /// <summary>Sets evtchn_upcall_pending; the vCPU is disturbed only when it was clear and upcalls are not masked.</summary>
+    /// <summary>Sets evtchn_upcall_pending; the vCPU is disturbed when it was clear.</summary>
     public void MarkPending(PvVcpu vcpu)
     {
         ulong info = vcpu.VcpuInfoAddress;
@@ -18,12 +18,9 @@ internal sealed class UpcallSignal(Domain domain)
             return;
         }
 
-        // The exchange orders the flag before the look at the mask: a vCPU that unmasks in order to block looks at the flag afterwards.
-        if (Volatile.Read(ref _memory.Shared<byte>(info + VcpuInfoLayout.UpcallMask)) == 0
-            || (Volatile.Read(ref _pollers) >> vcpu.Id & 1) != 0)
-        {
-            vcpu.Notify();
-        }
+        // Even while upcalls are masked: a guest unmasks and looks at the flag without a barrier in between, so its store may pass after our look at the
+        // mask and its look before our flag. The kick makes the run loop look again, later than both (Xen: vcpu_mark_events_pending).
+        vcpu.Notify();
     }
 
     /// <summary>Selects all words of the 2-level ABI and marks the upcall.</summary>
