@@ -155,6 +155,12 @@ internal sealed class CaseGenerator(IInstructionSource source)
                 break;
         }
 
+        if (CodeLists.StateCodes.Contains(instruction.Code))
+        {
+            BiasState(made, instruction, random);
+            return;
+        }
+
         if (instruction.HasRepPrefix || instruction.HasRepnePrefix)
         {
             made.Gpr[1] = random.Percent(85) ? (ulong)random.Below(40) : made.Gpr[1];
@@ -176,6 +182,41 @@ internal sealed class CaseGenerator(IInstructionSource source)
                 case OpKind.MemorySegRDI or OpKind.MemorySegEDI:
                     made.Gpr[7] = Target(random, 16) - SegmentBase(made, instruction.MemorySegment);
                     break;
+            }
+        }
+    }
+
+    // An aligned area with, for XRSTOR and FXRSTOR, mostly valid content; and of the components those that a domain has.
+    private void BiasState(MachineCase made, in Instruction instruction, CaseRandom random)
+    {
+        BiasMemory(made, instruction, random);
+        made.Gpr[0] = random.Next() & 7;
+        made.Gpr[2] = 0;
+        ulong address = instruction.GetVirtualAddress(0, 0, (register, _, _) => register switch
+        {
+            Register.FS => made.FsBase,
+            Register.GS => made.GsBase,
+            _ when register.IsSegmentRegister() => 0,
+            _ => register.GetSize() == 4 ? (uint)made.Gpr[register.GetNumber()] : made.Gpr[register.GetNumber()],
+        });
+        ulong skew = address & 63;
+        if (random.Percent(70) && instruction.MemoryBase.IsGPR() && instruction.MemoryIndex == Register.None)
+        {
+            made.Gpr[instruction.MemoryBase.GetNumber()] -= skew;
+            address -= skew;
+        }
+
+        ulong at = address - MachineCase.DataBase;
+        if (at < MachineCase.DataSize - CpuState.XsaveSize && random.Percent(80))
+        {
+            made.Xsave.CopyTo(made.Memory, (int)at);
+            Span<byte> area = made.Memory.AsSpan((int)at, CpuState.XsaveSize);
+            random.Fill(area.Slice(CpuState.XmmOffset, 64));
+            random.Fill(area.Slice(CpuState.YmmHighOffset, 64));
+            area[CpuState.XstateBvOffset] = (byte)(random.Next() & (random.Percent(85) ? 7UL : 0x1F));
+            if (random.Percent(10))
+            {
+                area[random.Below(500)] ^= (byte)(1 << random.Below(8));
             }
         }
     }

@@ -91,6 +91,15 @@ internal static class CodeLists
     public static IReadOnlyList<Code> MmxCodes(CpuFeatures features) =>
         [.. Select(Vector, features, HasMmx), .. Select(X87, features, c => c.CpuidFeatures()[0] == CpuidFeature.MMX)];
 
+    /// <summary>
+    /// Instructions that save and load the vector state. Not XSAVEOPT, which may leave anything out, and XRSTOR only as random bytes make it: mostly #GP.
+    /// </summary>
+    public static IReadOnlyList<Code> StateCodes { get; } =
+    [
+        Code.Fxsave_m512byte, Code.Fxsave64_m512byte, Code.Fxrstor_m512byte, Code.Fxrstor64_m512byte, Code.Xsave_mem, Code.Xsave64_mem, Code.Xsavec_mem,
+        Code.Xsavec64_mem, Code.Xrstor_mem, Code.Xrstor64_mem, Code.Ldmxcsr_m32, Code.Stmxcsr_m32,
+    ];
+
     /// <summary>Branches inside the code page, near ones only.</summary>
     public static IReadOnlyList<Code> BranchCodes { get; } =
     [

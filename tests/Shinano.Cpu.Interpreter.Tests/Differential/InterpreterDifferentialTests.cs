@@ -26,6 +26,9 @@ public sealed class InterpreterDifferentialTests
     public void Branches_agree_with_the_cpu() => Check(CodeLists.BranchCodes, 2000, 1);
 
     [Fact]
+    public void State_saving_agrees_with_the_cpu() => Check(CodeLists.StateCodes, 2000, 1);
+
+    [Fact]
     public void Mutated_bytes_agree_with_the_cpu() => Check(
         new MutatedSource([.. CodeLists.IntegerCodes(Features), .. CodeLists.PrivilegedCodes(Features), .. CodeLists.VectorCodes(Features),
             .. CodeLists.X87Codes(Features), .. CodeLists.MmxCodes(Features)]),

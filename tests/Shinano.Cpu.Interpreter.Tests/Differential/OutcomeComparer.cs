@@ -46,6 +46,12 @@ internal static class OutcomeComparer
             return found;
         }
 
+        // AMD's CPUs touch all of the area that XRSTOR was asked for, present or not.
+        if (expected.Vector == 14 && actual.Vector == 3 && initial.Instructions.Any(i => i.Mnemonic is Mnemonic.Xrstor or Mnemonic.Xrstor64))
+        {
+            return found;
+        }
+
         // Undefined bytes that would also be too long: #GP comes first, but the decoder stops at the opcode. And AMD's CPUs ignore VEX.W in places where
         // SDM 2 wants a value.
         if (actual.Vector == 6
@@ -86,7 +92,14 @@ internal static class OutcomeComparer
         Check("gs.base", expected.GsBase, actual.GsBase);
         bool loadsX87 = initial.Instructions.Any(i => i.Mnemonic is Mnemonic.Fldenv or Mnemonic.Frstor);
         CompareXsave(found, expected.Xsave, actual.Xsave, expected.Vector == 19, loadsX87);
+        bool savesState = initial.Instructions.Any(i => CodeLists.StateCodes.Contains(i.Code));
         int difference = expected.Memory.AsSpan().CommonPrefixLength(actual.Memory);
+        if (savesState && difference < expected.Memory.Length && difference % 16 == 14 && expected.Memory[difference] == 2)
+        {
+            // MXCSR_MASK: AMD's CPUs have bit 17 (misaligned SSE), which is not given to domains.
+            difference += 1 + expected.Memory.AsSpan(difference + 1).CommonPrefixLength(actual.Memory.AsSpan(difference + 1));
+        }
+
         if (difference < expected.Memory.Length)
         {
             Check($"memory at {MachineCase.DataBase + (ulong)difference:X}", expected.Memory[difference], actual.Memory[difference]);
@@ -103,8 +116,14 @@ internal static class OutcomeComparer
             return;
         }
 
-        // Microcode reads and writes the parts of large operands, and the elements of masked ones, in an order of its own.
         Instruction at = expected.Instructions.FirstOrDefault(i => i.IP == expected.Rip);
+        if (CodeLists.StateCodes.Contains(at.Code) && at.MemorySize != MemorySize.UInt32)
+        {
+            // Which page of the area faults first is the microcode's choice.
+            return;
+        }
+
+        // Microcode reads and writes the parts of large operands, and the elements of masked ones, in an order of its own.
         bool parts = (at.MemorySize.GetSize() >= 14 && at.CpuidFeatures[0] is CpuidFeature.FPU or CpuidFeature.FPU387)
             || at.Mnemonic is Mnemonic.Maskmovq or Mnemonic.Maskmovdqu or Mnemonic.Vmaskmovdqu;
         ulong precision = parts ? ~0xFFFUL : ulong.MaxValue;
@@ -131,8 +150,9 @@ internal static class OutcomeComparer
         Range("ftw", 4, 1);
         if ((expected[2] & 0x80) != 0 && !loadsX87)
         {
-            Range("fip", 8, 8);
-            Range("fdp", 16, 8);
+            // As many bits as every host's linear addresses have.
+            Range("fip", 8, 6);
+            Range("fdp", 16, 6);
         }
 
         uint host = BinaryPrimitives.ReadUInt32LittleEndian(expected.AsSpan(CpuState.MxcsrOffset)) & 0xFFFF;

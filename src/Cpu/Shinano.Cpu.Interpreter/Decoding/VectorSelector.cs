@@ -58,6 +58,12 @@ internal static unsafe class VectorSelector
 
     private static Selection SelectState(in Instruction instruction, ref Op op)
     {
+        if (instruction.Mnemonic is Mnemonic.Fxsave64 or Mnemonic.Fxrstor64 or Mnemonic.Xsave64 or Mnemonic.Xsaveopt64 or Mnemonic.Xsavec64
+            or Mnemonic.Xrstor64)
+        {
+            op.Flags |= OpFlags.Variant;
+        }
+
         switch (instruction.Mnemonic)
         {
             case Mnemonic.Fxsave or Mnemonic.Fxsave64:

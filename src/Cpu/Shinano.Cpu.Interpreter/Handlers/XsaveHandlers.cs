@@ -3,7 +3,7 @@ using Shinano.X86;
 
 namespace Shinano.Cpu.Interpreter;
 
-/// <summary>FXSAVE, XSAVE and their kin over the state's own area. Source: SDM 1 chapter 13, SDM 2A FXSAVE.</summary>
+/// <summary>FXSAVE, XSAVE and their kin over the state's own area. Variant: with REX.W. Source: SDM 1 chapter 13, SDM 2A FXSAVE.</summary>
 internal static unsafe class XsaveHandlers
 {
     private const ulong X87 = 1;
@@ -21,7 +21,7 @@ internal static unsafe class XsaveHandlers
             return &c->ExitOp;
         }
 
-        SaveLegacy(c, place, X87 | Sse);
+        SaveLegacy(c, op, place, X87 | Sse, Sse);
         GuestAccess.EndUpdate(c);
         return op + 1;
     }
@@ -40,7 +40,7 @@ internal static unsafe class XsaveHandlers
             return SystemHandlers.GeneralProtection(c, op);
         }
 
-        RestoreLegacy(c, copy, X87 | Sse);
+        RestoreLegacy(c, op, copy, X87 | Sse);
         return op + 1;
     }
 
@@ -59,7 +59,8 @@ internal static unsafe class XsaveHandlers
             return &c->ExitOp;
         }
 
-        SaveLegacy(c, place, wanted);
+        // MXCSR goes with SSE and AVX, in the compacted form with SSE only (SDM 1 §13.7, §13.10).
+        SaveLegacy(c, op, place, wanted, op->Imm == 0 ? Sse | Avx : Sse);
         if ((wanted & Avx) != 0)
         {
             Unsafe.CopyBlockUnaligned(place + HeaderEnd, c->Cpu.Xsave + HeaderEnd, CpuState.XsaveSize - HeaderEnd);
@@ -73,7 +74,7 @@ internal static unsafe class XsaveHandlers
         }
         else
         {
-            new Span<byte>(header, 64).Clear();
+            // The rest of the header is not written (SDM 1 §13.10).
             header[0] = wanted;
             header[1] = wanted | Compact;
         }
@@ -90,14 +91,13 @@ internal static unsafe class XsaveHandlers
         }
 
         ulong wanted = Requested(c);
-        int size = (wanted & Avx) != 0 ? CpuState.XsaveSize : HeaderEnd;
-        if (!Begin(c, op, 64, size, write: false, out byte* place))
+        if (!Begin(c, op, 64, HeaderEnd, write: false, out byte* place))
         {
             return &c->ExitOp;
         }
 
         byte* copy = stackalloc byte[CpuState.XsaveSize];
-        Unsafe.CopyBlockUnaligned(copy, place, (uint)size);
+        Unsafe.CopyBlockUnaligned(copy, place, HeaderEnd);
         ulong present = *(ulong*)(copy + CpuState.XstateBvOffset);
         ulong format = *(ulong*)(copy + XcompBvOffset);
         bool compact = (format & Compact) != 0;
@@ -113,8 +113,20 @@ internal static unsafe class XsaveHandlers
             return SystemHandlers.GeneralProtection(c, op);
         }
 
-        // The standard form loads MXCSR whenever SSE or AVX is asked for; the compacted one initialises it with SSE (SDM 1 §13.8).
-        if ((wanted & (Sse | Avx)) != 0)
+        // What is not present is not read and cannot fault.
+        if ((wanted & present & Avx) != 0)
+        {
+            place = GuestAccess.ReadPointer(c, op, FullForm.Compute(c, op) + HeaderEnd, CpuState.XsaveSize - HeaderEnd);
+            if (place is null)
+            {
+                return &c->ExitOp;
+            }
+
+            Unsafe.CopyBlockUnaligned(copy + HeaderEnd, place, CpuState.XsaveSize - HeaderEnd);
+        }
+
+        // The standard form loads MXCSR whenever SSE or AVX is asked for; the compacted one loads or initialises it with SSE (SDM 1 §13.8).
+        if ((wanted & (compact ? Sse : Sse | Avx)) != 0)
         {
             if (compact && (present & Sse) == 0)
             {
@@ -126,7 +138,7 @@ internal static unsafe class XsaveHandlers
             }
         }
 
-        RestoreLegacy(c, copy, wanted & present);
+        RestoreLegacy(c, op, copy, wanted & present);
         Initialise(c, wanted & ~present);
         if ((wanted & present & Avx) != 0)
         {
@@ -163,7 +175,8 @@ internal static unsafe class XsaveHandlers
     {
         ulong address = FullForm.Compute(c, op);
         place = null;
-        if ((address & (alignment - 1)) != 0)
+        // FXSAVE looks for a canonical address first (#SS or #GP), XSAVE for alignment.
+        if ((address & (alignment - 1)) != 0 && (alignment != 16 || SlowAccess.IsCanonical(address)))
         {
             FlowHandlers.Fault(c, op, ExceptionVector.GeneralProtection, 0);
             return false;
@@ -173,16 +186,17 @@ internal static unsafe class XsaveHandlers
         return place is not null;
     }
 
-    private static void SaveLegacy(Core* c, byte* place, ulong components)
+    private static void SaveLegacy(Core* c, Op* op, byte* place, ulong components, ulong mxcsrWith)
     {
         byte* area = c->Cpu.Xsave;
         if ((components & X87) != 0)
         {
             Unsafe.CopyBlockUnaligned(place, area, CpuState.MxcsrOffset);
+            NarrowPointers(op, place);
             Unsafe.CopyBlockUnaligned(place + CpuState.StOffset, area + CpuState.StOffset, CpuState.XmmOffset - CpuState.StOffset);
         }
 
-        if ((components & (Sse | Avx)) != 0)
+        if ((components & mxcsrWith) != 0)
         {
             *(uint*)(place + CpuState.MxcsrOffset) = *(uint*)(area + CpuState.MxcsrOffset);
             *(uint*)(place + CpuState.MxcsrOffset + 4) = 0xFFFF;
@@ -191,6 +205,16 @@ internal static unsafe class XsaveHandlers
         if ((components & Sse) != 0)
         {
             Unsafe.CopyBlockUnaligned(place + CpuState.XmmOffset, area + CpuState.XmmOffset, 256);
+        }
+    }
+
+    // Without REX.W the pointers of x87 have 32 bits and a selector, which is not kept any more (SDM 1 §8.1.8).
+    private static void NarrowPointers(Op* op, byte* area)
+    {
+        if ((op->Flags & OpFlags.Variant) == 0)
+        {
+            *(uint*)(area + 12) = 0;
+            *(uint*)(area + 20) = 0;
         }
     }
 
@@ -206,12 +230,21 @@ internal static unsafe class XsaveHandlers
         return true;
     }
 
-    private static void RestoreLegacy(Core* c, byte* copy, ulong components)
+    private static void RestoreLegacy(Core* c, Op* op, byte* copy, ulong components)
     {
         byte* area = c->Cpu.Xsave;
         if ((components & X87) != 0)
         {
             Unsafe.CopyBlockUnaligned(area, copy, CpuState.MxcsrOffset);
+
+            NarrowPointers(op, area);
+
+            // Reserved bits of the control word do not exist (SDM 1 figure 8-6).
+            *(ushort*)area = (ushort)((*(ushort*)area & 0x1F3F) | 0x40);
+
+            // ES and B follow the flags and the masks, whatever the image says (SDM 1 §8.1.3.3).
+            bool pending = (*(ushort*)(area + 2) & ~*(ushort*)area & 0x3F) != 0;
+            *(ushort*)(area + 2) = (ushort)((*(ushort*)(area + 2) & ~0x8080) | (pending ? 0x8080 : 0));
             Unsafe.CopyBlockUnaligned(area + CpuState.StOffset, copy + CpuState.StOffset, CpuState.XmmOffset - CpuState.StOffset);
         }
 
