@@ -15,9 +15,13 @@ public sealed class HypercallTable
     private readonly HypercallHandler?[] _handlers = new HypercallHandler?[Size];
     private readonly long[] _counts = new long[Size];
     private long _unknown;
+    private long _unknownOperations;
 
     /// <summary>Calls refused with -ENOSYS because no handler knows the number.</summary>
     public long UnknownCount => Volatile.Read(ref _unknown);
+
+    /// <summary>Calls that a handler answered with -ENOSYS: operations that it does not know.</summary>
+    public long UnknownOperationCount => Volatile.Read(ref _unknownOperations);
 
     /// <summary>Times the hypercall was made.</summary>
     public long CountOf(HypercallNumber number) => Volatile.Read(ref _counts[(int)number]);
@@ -43,6 +47,12 @@ public sealed class HypercallTable
         }
 
         Interlocked.Increment(ref _counts[number]);
-        return handler(vcpu, in arguments);
+        long result = handler(vcpu, in arguments);
+        if (result == -Errno.NoSystemCall)
+        {
+            Interlocked.Increment(ref _unknownOperations);
+        }
+
+        return result;
     }
 }

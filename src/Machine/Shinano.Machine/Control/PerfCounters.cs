@@ -25,6 +25,7 @@ internal static class PerfCounters
         }
 
         Add("hypercall.unknown", machine.Domain.Hypercalls.UnknownCount);
+        Add("hypercall.unknown-operation", machine.Domain.Hypercalls.UnknownOperationCount);
         foreach (CpuExitKind kind in Enum.GetValues<CpuExitKind>())
         {
             Add($"exit.{kind}", machine.Runner.Vcpus.Sum(v => v.CountOf(kind)));
