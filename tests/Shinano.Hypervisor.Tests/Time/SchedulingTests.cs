@@ -1,5 +1,4 @@
 using Shinano.Hypervisor.Tests.Events;
-using Shinano.Hypervisor.Traps;
 using Shinano.XenAbi;
 
 namespace Shinano.Hypervisor.Tests.Time;

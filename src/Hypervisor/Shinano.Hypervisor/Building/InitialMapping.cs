@@ -1,5 +1,4 @@
 using Shinano.Memory;
-using Shinano.X86;
 
 namespace Shinano.Hypervisor.Building;
 

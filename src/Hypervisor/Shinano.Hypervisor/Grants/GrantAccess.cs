@@ -1,5 +1,4 @@
 using Shinano.Memory;
-using Shinano.XenAbi;
 
 namespace Shinano.Hypervisor.Grants;
 

@@ -1,4 +1,3 @@
-using System.Runtime.InteropServices;
 using Shinano.Hypervisor.Hypercalls;
 using Shinano.Memory;
 using Shinano.XenAbi;
