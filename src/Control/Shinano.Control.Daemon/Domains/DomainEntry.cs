@@ -7,8 +7,8 @@ namespace Shinano.Control.Daemon.Domains;
 /// <summary>One domain that xend knows: its record, its process and its connection.</summary>
 internal sealed class DomainEntry(DomainRecord record, DomainDirectory directory)
 {
-    /// <summary>How long a domain process may take to answer what it can answer from memory.</summary>
-    public static readonly TimeSpan QuickCall = TimeSpan.FromSeconds(5);
+    /// <summary>How long a domain process may take to answer what it can answer from memory; a loaded host is no reason to give one up.</summary>
+    public static readonly TimeSpan QuickCall = TimeSpan.FromSeconds(30);
 
     private volatile DomainRecord _record = record;
 

@@ -87,7 +87,11 @@ internal static class XendApi
     private static IResult Json<T>(T value) => Results.Json(value, ControlJson.Options);
 
     private static async Task<T> ReadAsync<T>(HttpContext context)
-        where T : class =>
-        await context.Request.ReadFromJsonAsync<T>(ControlJson.Options, context.RequestAborted)
-            ?? throw new DomainFailureException(DomainFailureCode.InvalidArgument, "the request has no body");
+        where T : class
+    {
+        T? body = context.Request.HasJsonContentType()
+            ? await context.Request.ReadFromJsonAsync<T>(ControlJson.Options, context.RequestAborted)
+            : null;
+        return body ?? throw new DomainFailureException(DomainFailureCode.InvalidArgument, "the request has no JSON body");
+    }
 }
