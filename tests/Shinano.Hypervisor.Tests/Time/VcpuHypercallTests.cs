@@ -1,6 +1,5 @@
 using CsCheck;
 using Shinano.Hypervisor.Mmu;
-using Shinano.Hypervisor.Time;
 using Shinano.Hypervisor.Traps;
 using Shinano.XenAbi;
 
