@@ -19,7 +19,11 @@ public sealed unsafe class TrapTestDomain : IDisposable
     public const ulong UserStackTop = 0x40_2000;
     private ulong _nextFrame = FirstFrame;
 
-    public TrapTestDomain(int vcpus = 1)
+    private readonly IDisposable? _engine;
+
+    /// <param name="vcpus">How many.</param>
+    /// <param name="cpu">Makes vCPU 0's CPU and the engine behind it; a scripted CPU when null.</param>
+    public TrapTestDomain(int vcpus = 1, Func<GuestMemory, (VirtualCpu Cpu, IDisposable Engine)>? cpu = null)
     {
         Memory = new GuestMemory(FirstFrame, 64 + vcpus);
         Memory.AddRam(FirstFrame, Memory.FrameCount);
@@ -40,7 +44,17 @@ public sealed unsafe class TrapTestDomain : IDisposable
 
         for (int i = 0; i < vcpus; i++)
         {
-            PvVcpu vcpu = new(Domain, i, new ScriptedCpu())
+            VirtualCpu made;
+            if (i == 0 && cpu is not null)
+            {
+                (made, _engine) = cpu(Memory);
+            }
+            else
+            {
+                made = new ScriptedCpu();
+            }
+
+            PvVcpu vcpu = new(Domain, i, made)
             {
                 VcpuInfoAddress = Domain.SharedInfoFrame.Address + ((ulong)i * 64),
                 Online = i == 0,
@@ -147,10 +161,12 @@ public sealed unsafe class TrapTestDomain : IDisposable
 
     public void Dispose()
     {
-        Memory.Dispose();
         foreach (PvVcpu vcpu in Domain.Vcpus)
         {
             vcpu.Cpu.Dispose();
         }
+
+        _engine?.Dispose();
+        Memory.Dispose();
     }
 }
