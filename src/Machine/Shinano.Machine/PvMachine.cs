@@ -133,6 +133,9 @@ internal sealed class PvMachine : IAsyncDisposable
         }
     }
 
+    /// <summary>Compares the MMU's books with the page tables; the domain is paused or stopped.</summary>
+    public string AuditMemory() => MmuAudit.Find(_mmu, out long holds) ?? $"in order, {holds} frames held by the hypervisor";
+
     /// <summary>Writes the domain's core; the domain is paused.</summary>
     public void WriteCore(Stream output)
     {

@@ -62,6 +62,7 @@ internal static class RunCommand
 
             if (verbose)
             {
+                await Console.Error.WriteLineAsync($"memory: {machine.AuditMemory()}").ConfigureAwait(false);
                 foreach (PerfCounter counter in PerfCounters.Of(machine))
                 {
                     await Console.Error.WriteLineAsync($"{counter.Name} {counter.Value}").ConfigureAwait(false);
