@@ -100,6 +100,10 @@ internal static class CodeLists
         Code.Xsavec64_mem, Code.Xrstor_mem, Code.Xrstor64_mem, Code.Ldmxcsr_m32, Code.Stmxcsr_m32,
     ];
 
+    /// <summary>Flags through the stack.</summary>
+    public static IReadOnlyList<Code> FlagCodes { get; } =
+        [Code.Popfw, Code.Popfq, Code.Pushfw, Code.Pushfq, Code.Lahf, Code.Sahf, Code.Cld, Code.Std, Code.Cmc, Code.Stc];
+
     /// <summary>Branches inside the code page, near ones only.</summary>
     public static IReadOnlyList<Code> BranchCodes { get; } =
     [

@@ -113,6 +113,8 @@ static void enter(ucontext_t *uc)
     features |= pkru & (1u << 9);
     copy(fp + 512, &features, 8);
     copy(fp + 576, s->xsave + 576, 256);
+    /* ID and NT are not taken from the frame: they stay as the handler leaves them. */
+    __asm__ volatile("lea -128(%%rsp), %%rsp; pushfq; andq $~0x204000, (%%rsp); popfq; lea 128(%%rsp), %%rsp" : : : "cc", "memory");
     wrfs(s->fs_base);
     wrgs(s->gs_base);
 }

@@ -29,6 +29,9 @@ public sealed class InterpreterDifferentialTests
     public void State_saving_agrees_with_the_cpu() => Check(CodeLists.StateCodes, 2000, 1);
 
     [Fact]
+    public void Flag_instructions_agree_with_the_cpu() => Check(CodeLists.FlagCodes, 1000, 1);
+
+    [Fact]
     public void Mutated_bytes_agree_with_the_cpu() => Check(
         new MutatedSource([.. CodeLists.IntegerCodes(Features), .. CodeLists.PrivilegedCodes(Features), .. CodeLists.VectorCodes(Features),
             .. CodeLists.X87Codes(Features), .. CodeLists.MmxCodes(Features)]),
