@@ -1,5 +1,6 @@
 using Shinano.Hypervisor.Building;
 using Shinano.Hypervisor.Events;
+using Shinano.Hypervisor.Grants;
 using Shinano.Hypervisor.Hypercalls;
 using Shinano.Hypervisor.Images;
 using Shinano.Hypervisor.Mmu;
@@ -44,9 +45,22 @@ public sealed class BuiltDomain : IDisposable
 
         Mmu = new MmuHypercalls(Domain, space);
         Clock = new DomainClock(() => Ticks, 1_000_000_000);
-        Events = new EventChannels(Domain, new MmuGuestFrames(Domain, Mmu));
+        MmuGuestFrames frames = new(Domain, Mmu);
+        Events = new EventChannels(Domain, frames);
         Timers = new DomainTimers(Domain, Clock, Events, _ => { });
-        _ = new VcpuHypercalls(Domain, Mmu, Clock, Timers, () => MarksRunStateUpdates);
+        VmAssists assists = new(Domain, space);
+        _ = new VcpuHypercalls(Domain, Mmu, Clock, Timers, () => assists.RunStateUpdates);
+        _ = new SchedulingHypercalls(Domain, Events, Clock, Timers);
+        _ = new EventChannelHypercalls(Domain, Events);
+        Grants = new GrantTable(Domain, frames);
+        _ = new GrantHypercalls(Domain, Grants, frames);
+        _ = new MemoryHypercalls(Domain, Mmu);
+        _ = new ConsoleHypercalls(Domain, TimeProvider.System);
+        _ = new PhysicalDeviceHypercalls(Domain, frames);
+        TrapHypercalls.Register(Domain);
+        MultiCall.Register(Domain);
+        VersionHypercalls.Register(Domain);
+        RefusedHypercalls.Register(Domain);
         PvBuildResult built = new PvDomainBuilder(Domain, Mmu).Build(new PvBuildRequest(kernel, default, "", Pages, default, default));
         Assert.Equal(0, Mmu.LoadRoot(Domain.Vcpus[0], built.Root.Value, user: false));
         Root = built.Root;
@@ -66,13 +80,13 @@ public sealed class BuiltDomain : IDisposable
 
     public EventChannels Events { get; }
 
+    public GrantTable Grants { get; }
+
     public DomainClock Clock { get; }
 
     public DomainTimers Timers { get; }
 
     public ulong Ticks { get; set; } = 5_000_000;
-
-    public bool MarksRunStateUpdates { get; set; }
 
     /// <summary>Guest-virtual writable memory behind the stack: 64 KiB and more.</summary>
     public ulong Buffer { get; }

@@ -191,7 +191,7 @@ public sealed unsafe class VcpuHypercallTests : IDisposable
                     Assert.InRange(domain.Call(domain.Domain.Vcpus[0], command, vcpu, address), -200, 1);
                 }
             },
-            iter: 40,
+            iter: 25,
             threads: 1);
 
     private long Call(uint command, int vcpu, ulong address = 0) => _domain.Call(First, command, vcpu, address);
