@@ -151,17 +151,17 @@ internal sealed class CaseGenerator(IInstructionSource source)
                 made.Gpr[2] = random.Percent(60) ? 0 : made.Gpr[2];
                 break;
             case Mnemonic.Popf or Mnemonic.Popfq:
-            {
-                // No single step and no alignment checks, which the host would do to the code behind as well.
-                ulong at = made.Gpr[4] - MachineCase.DataBase;
-                if (at < MachineCase.DataSize - 8)
                 {
-                    made.Memory[at + 1] &= 0xFE;
-                    made.Memory[at + 2] &= 0xFB;
-                }
+                    // No single step and no alignment checks, which the host would do to the code behind as well.
+                    ulong at = made.Gpr[4] - MachineCase.DataBase;
+                    if (at < MachineCase.DataSize - 8)
+                    {
+                        made.Memory[at + 1] &= 0xFE;
+                        made.Memory[at + 2] &= 0xFB;
+                    }
 
-                break;
-            }
+                    break;
+                }
 
             case Mnemonic.Idiv:
                 made.Gpr[2] = random.Percent(60) ? (ulong)((long)made.Gpr[0] >> 63) : made.Gpr[2];

@@ -1,8 +1,8 @@
 using System.Globalization;
 using System.Text;
 using Pidgin;
-using static Pidgin.Parser;
 using static Pidgin.Parser<char>;
+using static Pidgin.Parser;
 
 namespace Shinano.Control.Configuration.Syntax;
 
