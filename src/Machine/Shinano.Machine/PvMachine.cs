@@ -228,6 +228,20 @@ internal sealed class PvMachine : IAsyncDisposable
         Domain.Memory.Dispose();
     }
 
+    /// <summary>Runs what belongs to no vCPU: a broken invariant stops this domain, loudly, and nothing else.</summary>
+    private void Guard(Action action)
+    {
+        try
+        {
+            action();
+        }
+        catch (Exception e)
+        {
+            Domain.Log.Write($"{Domain.Id}: internal error: {e}");
+            Domain.Crash(null, $"internal error in the hypervisor: {e.Message}");
+        }
+    }
+
     private HostEventPort NewPort(Action onGuestSend) =>
         _events.AllocateForHost(onGuestSend) ?? throw new InvalidOperationException("no event channel in a new domain");
 
@@ -269,7 +283,7 @@ internal sealed class PvMachine : IAsyncDisposable
         DomainClock clock = new(TimeStampCounter.Read, TimeStampCounter.Frequency);
         clock.WriteWallClock(Domain.Memory, Domain.SharedInfoFrame.Address, DateTimeOffset.UtcNow);
         DomainTimers timers = new(Domain, clock, _events, nanoseconds => _alarm?.Set(nanoseconds));
-        _alarm = new AlarmClock($"{Domain.Id} timers", timers.Expire);
+        _alarm = new AlarmClock($"{Domain.Id} timers", () => Guard(timers.Expire));
         _ = new VcpuHypercalls(Domain, _mmu, clock, timers, () => assists.RunStateUpdates);
         _ = new SchedulingHypercalls(Domain, _events, clock, timers);
         Domain.PageFaultFilter = new PageTableWriteEmulator(_mmu).TryEmulate;

@@ -12,11 +12,13 @@ public sealed class DomainClock
     private const ulong NanosecondsPerSecond = 1_000_000_000;
     private const ulong WallClockOffset = 3072;
     private const byte TscStable = 1;
+    private const int MultiplierZeros = 8;
 
     private readonly Func<ulong> _readTsc;
     private readonly ulong _origin;
     private readonly uint _multiplier;
     private readonly int _shift;
+    private readonly ulong _recordTicks;
 
     /// <param name="readTsc">The counter that the guest's RDTSC shows, in ticks.</param>
     /// <param name="frequency">Ticks per second.</param>
@@ -37,7 +39,9 @@ public sealed class DomainClock
             _shift++;
         }
 
-        _multiplier = (uint)((NanosecondsPerSecond << 32) / scaled);
+        // A multiplier with zeros at its end, at most 0.12 millionths too small, makes whole numbers of nanoseconds of every RecordTicks ticks.
+        _multiplier = (uint)((NanosecondsPerSecond << 32) / scaled) & ~((1u << MultiplierZeros) - 1);
+        _recordTicks = 1UL << (32 - MultiplierZeros + Math.Max(0, -_shift));
     }
 
     /// <summary>System time now, nanoseconds.</summary>
@@ -51,12 +55,23 @@ public sealed class DomainClock
         }
     }
 
-    /// <summary>The vcpu_time_info that makes a guest compute <see cref="Now"/>: 32 bytes. It never changes.</summary>
-    public void WriteTimeInfo(Span<byte> info)
+    /// <summary>Number of the youngest time record: a new one begins every few milliseconds, where ticks make whole nanoseconds.</summary>
+    public ulong CurrentRecord
+    {
+        get
+        {
+            ulong ticks = _readTsc();
+            return ticks > _origin ? (ticks - _origin) / _recordTicks : 0;
+        }
+    }
+
+    /// <summary>A vcpu_time_info, 32 bytes with version 2, that makes a guest compute <see cref="Now"/>, to the nanosecond, whichever record it is.</summary>
+    public void WriteTimeInfo(Span<byte> info, ulong record)
     {
         info.Clear();
         MemoryMarshal.Write(info, 2u);
-        MemoryMarshal.Write(info[8..], _origin);
+        MemoryMarshal.Write(info[8..], _origin + (record * _recordTicks));
+        MemoryMarshal.Write(info[16..], Scale(record * _recordTicks));
         MemoryMarshal.Write(info[24..], _multiplier);
         info[28] = (byte)(sbyte)_shift;
         info[29] = TscStable;

@@ -33,6 +33,7 @@ public sealed class DomainTimers
     private readonly ulong[] _deadlines;
     private readonly Tick[] _ticks;
     private readonly int _firstWatchdog;
+    private readonly int _recordSlot;
     private ulong _alarmAt = Never;
 
     /// <param name="setAlarm">Told, under a lock, how many nanoseconds from now <see cref="Expire"/> is wanted; it replaces what was said before.</param>
@@ -42,12 +43,17 @@ public sealed class DomainTimers
         _clock = clock;
         _events = events;
         _setAlarm = setAlarm;
+        Records = new TimeRecords(domain, clock);
         _firstWatchdog = domain.MaximumVcpus * SlotsPerVcpu;
-        _deadlines = new ulong[_firstWatchdog + Watchdogs];
+        _recordSlot = _firstWatchdog + Watchdogs;
+        _deadlines = new ulong[_recordSlot + 1];
         Array.Fill(_deadlines, Never);
         _ticks = new Tick[domain.MaximumVcpus];
         Array.Fill(_ticks, new Tick { Period = InitialPeriod });
     }
+
+    /// <summary>The guest's time records, which are renewed while vCPUs run.</summary>
+    public TimeRecords Records { get; }
 
     /// <summary>Sets a vCPU's single-shot timer to a system time, or stops it with null. A time that has passed raises the event now.</summary>
     public void SetSingleShot(int vcpu, ulong? deadline)
@@ -90,6 +96,11 @@ public sealed class DomainTimers
             if (runs != tick.Runs)
             {
                 tick.Runs = runs;
+                if (runs && _deadlines[_recordSlot] == Never)
+                {
+                    SetLocked(_recordSlot, _clock.Now + TimeRecords.Interval);
+                }
+
                 if (tick.Period != 0)
                 {
                     SetLocked((vcpu.Id * SlotsPerVcpu) + PeriodicSlot, runs ? tick.Last + tick.Period : Never);
@@ -138,7 +149,14 @@ public sealed class DomainTimers
 
     private void Act(int slot)
     {
-        if (slot >= _firstWatchdog)
+        if (slot == _recordSlot)
+        {
+            if (Records.PublishRunning())
+            {
+                Set(_recordSlot, _clock.Now + TimeRecords.Interval);
+            }
+        }
+        else if (slot >= _firstWatchdog)
         {
             if (_domain.Shutdown is null)
             {

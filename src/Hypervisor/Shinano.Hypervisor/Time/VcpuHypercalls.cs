@@ -10,7 +10,6 @@ namespace Shinano.Hypervisor.Time;
 public sealed class VcpuHypercalls
 {
     private const int TimeInfoSize = 32;
-    private const ulong TimeInfoOffset = 32;
     private const int VcpuInfoSize = 64;
     private const ulong ShortestPeriod = 1_000_000;
 
@@ -31,6 +30,7 @@ public sealed class VcpuHypercalls
     private readonly MmuHypercalls _mmu;
     private readonly DomainClock _clock;
     private readonly DomainTimers _timers;
+    private readonly TimeRecords _records;
     private readonly RunStateAccount[] _accounts;
     private readonly bool[] _initialised;
     private readonly bool[] _movedInfo;
@@ -41,6 +41,7 @@ public sealed class VcpuHypercalls
         _mmu = mmu;
         _clock = clock;
         _timers = timers;
+        _records = timers.Records;
         _accounts = [.. domain.Vcpus.Select(_ => new RunStateAccount(clock, marksRunStateUpdates))];
         _initialised = new bool[domain.Vcpus.Count];
         _movedInfo = new bool[domain.Vcpus.Count];
@@ -50,9 +51,14 @@ public sealed class VcpuHypercalls
             vcpu.Scheduling.StateChanged = (changed, state) =>
             {
                 _accounts[changed.Id].Enter(changed, state);
+                if (state == RunState.Running)
+                {
+                    _records.Publish(changed, force: false);
+                }
+
                 _timers.Follow(changed, state);
             };
-            WriteTimeInfo(vcpu);
+            _records.Publish(vcpu, force: true);
         }
 
         domain.Hypercalls.Add(HypercallNumber.VcpuOp, Operate);
@@ -197,9 +203,9 @@ public sealed class VcpuHypercalls
 
         if (area != 0)
         {
-            // The record never changes: it is written once, and the address need not be kept.
+            // Any record gives the right time for ever: it is written once, and the address need not be kept.
             Span<byte> time = stackalloc byte[TimeInfoSize];
-            _clock.WriteTimeInfo(time);
+            _clock.WriteTimeInfo(time, _clock.CurrentRecord);
             _ = caller.Guest.TryWriteKernel(area, time);
         }
 
@@ -309,7 +315,7 @@ public sealed class VcpuHypercalls
         AllOnes.CopyTo(info[8..]);
         _domain.Memory.TryWrite(moved, info);
         target.VcpuInfoAddress = moved;
-        WriteTimeInfo(target);
+        _records.Publish(target, force: true);
         return 0;
     }
 
@@ -342,13 +348,6 @@ public sealed class VcpuHypercalls
 
         _timers.SetSingleShot(vcpu.Id, deadline);
         return 0;
-    }
-
-    private void WriteTimeInfo(PvVcpu vcpu)
-    {
-        Span<byte> time = stackalloc byte[TimeInfoSize];
-        _clock.WriteTimeInfo(time);
-        _domain.Memory.TryWrite(vcpu.VcpuInfoAddress + TimeInfoOffset, time);
     }
 
     /// <summary>struct vcpu_register_vcpu_info.</summary>
