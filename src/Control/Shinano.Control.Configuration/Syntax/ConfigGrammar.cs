@@ -2,7 +2,6 @@ using System.Globalization;
 using System.Text;
 using Pidgin;
 using static Pidgin.Parser<char>;
-using static Pidgin.Parser;
 
 namespace Shinano.Control.Configuration.Syntax;
 
