@@ -208,10 +208,43 @@ public sealed unsafe class PageTypesTests
         cpu.Run(out _);
         Assert.Equal(before + 1, cpu.Flushes);
 
+        // A walk may be in a table that becomes data; data stays data without a flush.
         Assert.Equal(0, guest.Extended(MmuExtendedCommand.UnpinTable, frame));
-        Assert.Equal(0, guest.Extended(MmuExtendedCommand.PinL1Table, frame));
+        Assert.Equal(0, guest.UpdateVa(address, (frame << 12) | Data));
         cpu.Run(out _);
-        Assert.Equal(before + 1, cpu.Flushes);
+        Assert.Equal(before + 2, cpu.Flushes);
+        Assert.Equal(0, guest.UpdateVa(address, 0));
+        Assert.Equal(0, guest.UpdateVa(address, (frame << 12) | Data));
+        cpu.Run(out _);
+        Assert.Equal(before + 2, cpu.Flushes);
+    }
+
+    [Fact]
+    public void Taking_a_table_out_of_use_reaches_every_vcpu()
+    {
+        using BuiltGuest guest = new(vcpus: 3);
+        foreach (PvVcpu vcpu in guest.Domain.Vcpus)
+        {
+            vcpu.Cpu.Run(out _);
+        }
+
+        int[] before = [.. guest.Domain.Vcpus.Select(v => ((ScriptedCpu)v.Cpu).Flushes)];
+        ulong l2 = guest.FreeFrame(0);
+        Assert.Equal(0, guest.Extended(MmuExtendedCommand.PinL2Table, l2));
+        Assert.Equal(0, guest.MmuUpdate(l2 << 12, (guest.FreeFrame(1) << 12) | Table));
+        Assert.Equal(before, Flushes());
+        Assert.Equal(0, guest.MmuUpdate(l2 << 12, 0));
+        Assert.Equal(before.Select(n => n + 1), Flushes());
+
+        int[] Flushes()
+        {
+            foreach (PvVcpu vcpu in guest.Domain.Vcpus)
+            {
+                vcpu.Cpu.Run(out _);
+            }
+
+            return [.. guest.Domain.Vcpus.Select(v => ((ScriptedCpu)v.Cpu).Flushes)];
+        }
     }
 
     [Fact]

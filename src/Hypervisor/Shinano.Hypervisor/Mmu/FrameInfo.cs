@@ -9,6 +9,7 @@ public struct FrameInfo
     private const byte PinnedFlag = 1;
     private const byte LeavingFlag = 2;
     private const byte DroppingFlag = 4;
+    private const byte WasTableFlag = 8;
 
     /// <summary>All uses: page-table entries that name the frame, whatever their rights, pins, loaded roots, descriptor tables.</summary>
     public uint References;
@@ -16,8 +17,11 @@ public struct FrameInfo
     /// <summary>Uses as <see cref="Type"/>, each of them a reference too.</summary>
     public uint TypeCount;
 
-    /// <summary>Time of <see cref="TranslationFlushes"/> when the last writable use ended; 0 when there was none.</summary>
-    public uint WritableUntil;
+    /// <summary>
+    /// Time of <see cref="TranslationFlushes"/> when the last use ended that vCPUs may not have forgotten yet: as a writable page, whose translations linger, or
+    /// as a page table, in which a walk may still be under way. 0 when there was none.
+    /// </summary>
+    public uint StaleUntil;
 
     /// <summary>
     /// Of a page table: when positive, the number of its entries that map tables of its own level (linear page tables); when negative, the number of such
@@ -53,6 +57,13 @@ public struct FrameInfo
     {
         readonly get => Has(DroppingFlag);
         set => Set(DroppingFlag, value);
+    }
+
+    /// <summary>The last use was as a page table, and <see cref="StaleUntil"/> says until when.</summary>
+    public bool WasTable
+    {
+        readonly get => Has(WasTableFlag);
+        set => Set(WasTableFlag, value);
     }
 
     private readonly bool Has(byte flag) => (_bits & (flag << 2)) != 0;

@@ -79,10 +79,9 @@ public sealed class PageTypes
             return -Errno.Invalid;
         }
 
-        if (type != FrameType.Writable)
+        if (type != FrameType.Writable || info.WasTable)
         {
-            // No vCPU may keep a writable translation of what becomes a page table or descriptors.
-            Flushes.FlushStale(info.WritableUntil);
+            ForgetFormerUse(ref info);
         }
 
         info.Type = type;
@@ -124,7 +123,7 @@ public sealed class PageTypes
             {
                 case FrameType.L1:
                     _entries.Drop(frame, 1);
-                    info.Type = FrameType.None;
+                    EndTable(ref info);
                     break;
                 case FrameType.L2 or FrameType.L3 or FrameType.L4:
                     // Its reference stays until the entries are released.
@@ -132,7 +131,7 @@ public sealed class PageTypes
                     _dropping.Push(frame);
                     return;
                 case FrameType.Writable:
-                    info.WritableUntil = Flushes.Now;
+                    info.StaleUntil = Flushes.Now;
                     break;
             }
         }
@@ -163,7 +162,7 @@ public sealed class PageTypes
             _space.TryGet(frame, out int index);
             ref FrameInfo info = ref _space[index];
             _entries.Drop(frame, (int)info.Type);
-            info.Type = FrameType.None;
+            EndTable(ref info);
             info.Dropping = false;
             Unreference(ref info, frame);
         }
@@ -224,6 +223,15 @@ public sealed class PageTypes
         }
     }
 
+    /// <summary>
+    /// No vCPU may keep a writable translation of what becomes a page table or descriptors, nor be in the middle of a walk through what becomes data.
+    /// </summary>
+    internal void ForgetFormerUse(ref FrameInfo info)
+    {
+        Flushes.FlushStale(info.StaleUntil);
+        info.WasTable = false;
+    }
+
     /// <summary>Gives a reference back that was no use of a type.</summary>
     internal void Unreference(ref FrameInfo info, ulong frame)
     {
@@ -235,7 +243,14 @@ public sealed class PageTypes
 
     private void Free(ref FrameInfo info, ulong frame)
     {
-        Flushes.FlushStale(info.WritableUntil);
+        ForgetFormerUse(ref info);
         _space.Free(frame);
+    }
+
+    private void EndTable(ref FrameInfo info)
+    {
+        info.Type = FrameType.None;
+        info.StaleUntil = Flushes.Now;
+        info.WasTable = true;
     }
 }

@@ -224,6 +224,11 @@ internal sealed class TableEntries(MachineSpace space, PageTypes types)
                     return -Errno.Busy;
                 }
 
+                if (info.WasTable)
+                {
+                    types.ForgetFormerUse(ref info);
+                }
+
                 info.Type = FrameType.Writable;
             }
             else if (info.Type != FrameType.Writable)
@@ -330,9 +335,17 @@ internal sealed class TableEntries(MachineSpace space, PageTypes types)
 
     private void DropPage(ref FrameInfo info, ulong frame, bool writable)
     {
-        if (writable && --info.TypeCount == 0)
+        if (writable)
         {
-            info.WritableUntil = types.Flushes.Now;
+            if (info.TypeCount == 0)
+            {
+                throw new InvalidOperationException($"frame {frame:x} has no writable use to give back");
+            }
+
+            if (--info.TypeCount == 0)
+            {
+                info.StaleUntil = types.Flushes.Now;
+            }
         }
 
         types.Unreference(ref info, frame);

@@ -167,8 +167,8 @@ public static unsafe class VcpuContext
             Put(context, TrapsOffset + (vector * 16) + 8, gate.Address);
         }
 
-        Put(context, LdtOffset, state->Ldtr.Base);
-        Put(context, LdtOffset + 8, state->Ldtr.Limit == 0 ? 0 : (state->Ldtr.Limit + 1UL) / 8);
+        Put(context, LdtOffset, vcpu.LdtBase);
+        Put(context, LdtOffset + 8, (ulong)vcpu.LdtEntries);
         for (int i = 0; i < Math.Min(16, gdtFrames.Length); i++)
         {
             Put(context, GdtFramesOffset + (i * 8), gdtFrames[i]);
