@@ -20,6 +20,8 @@ internal sealed unsafe class BuiltGuest : IDisposable
 
     private const int ArgumentRegisters = 6;
 
+    private int _restarts;
+
     public BuiltGuest(
         ulong pages = 2048, int vcpus = 1, KernelImage? kernel = null, ReadOnlyMemory<byte> ramdisk = default, ulong? maximum = null,
         Func<GuestMemory, VirtualCpu>? cpu = null)
@@ -81,7 +83,7 @@ internal sealed unsafe class BuiltGuest : IDisposable
     public IDisposable? Engine { get; set; }
 
     /// <summary>How often hypercalls were restarted.</summary>
-    public int Restarts { get; private set; }
+    public int Restarts => _restarts;
 
     /// <summary>Address of a mapped page that no test structure is in.</summary>
     public ulong MappedPage(int number) => Result.StackTop + ((PaddingForArguments + (ulong)number) << 12);
@@ -131,7 +133,7 @@ internal sealed unsafe class BuiltGuest : IDisposable
                 return result;
             }
 
-            Restarts++;
+            Interlocked.Increment(ref _restarts);
         }
 
         throw new InvalidOperationException($"{number} does not come to an end");

@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using CsCheck;
 using Shinano.Hypervisor.Mmu;
 using Shinano.Hypervisor.Tests.Building;
@@ -58,6 +59,53 @@ public sealed class MmuRandomTests
             },
             iter: 60,
             threads: 1);
+
+    [Fact]
+    public void Vcpus_that_work_on_the_same_tables_at_once_keep_the_books_in_order()
+    {
+        const int Vcpus = 3;
+        using BuiltGuest guest = new(pages: 1200, vcpus: Vcpus);
+        foreach (PvVcpu vcpu in guest.Domain.Vcpus.Skip(1))
+        {
+            Assert.Equal(0, guest.Mmu.LoadRoot(vcpu, guest.Result.Root.Value, user: false));
+        }
+
+        ulong[] pool = [.. Enumerable.Range(0, PoolSize).Select(guest.FreeFrame)];
+        Parallel.For(0, Vcpus, new ParallelOptions { MaxDegreeOfParallelism = Vcpus }, id =>
+        {
+            PvVcpu vcpu = guest.Domain.Vcpus[id];
+            ulong arguments = guest.Arguments + ((ulong)id * 0x1000);
+            Random random = new(id);
+            for (int i = 0; i < 4000; i++)
+            {
+                ulong frame = pool[random.Next(pool.Length)];
+                ulong entry = (pool[random.Next(pool.Length)] << 12) | Flags[random.Next(Flags.Length)];
+                switch (random.Next(4))
+                {
+                    case 0:
+                        Request(HypercallNumber.MmuExtOp, (ulong)random.Next(5), frame);
+                        break;
+                    case 1:
+                        Request(HypercallNumber.MmuExtOp, (ulong)MmuExtendedCommand.NewUserBasePointer, random.Next(2) == 0 ? 0 : frame);
+                        break;
+                    case 2:
+                        guest.Call(vcpu, HypercallNumber.UpdateVaMapping, guest.MappedPage(random.Next(20)), entry, (ulong)random.Next(7));
+                        break;
+                    default:
+                        Request(HypercallNumber.MmuUpdate, (frame << 12) + ((ulong)random.Next(8) * 8), entry);
+                        break;
+                }
+            }
+
+            void Request(HypercallNumber number, ulong first, ulong second)
+            {
+                ReadOnlySpan<ulong> words = [first, second, 0];
+                Assert.True(vcpu.Guest.TryWrite(arguments, MemoryMarshal.AsBytes(words)));
+                guest.Call(vcpu, number, arguments, 1, 0, DomainId.Self.Value);
+            }
+        });
+        MmuInvariants.Check(guest);
+    }
 
     private static void Hostile(BuiltGuest guest, int number, ulong a, ulong b, ulong c, ulong d, int command, int pointers)
     {
