@@ -1,6 +1,5 @@
 using Shinano.Devices.Paravirtual.Console;
 using Shinano.Devices.Paravirtual.XenStore;
-using Shinano.XenStore.Client;
 using Shinano.XenStore.Protocol;
 
 namespace Shinano.Devices.Paravirtual.Tests;
