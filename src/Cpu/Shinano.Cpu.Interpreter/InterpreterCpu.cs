@@ -8,16 +8,12 @@ namespace Shinano.Cpu.Interpreter;
 /// <summary>One vCPU of the interpreter: the run loop and the look-aside tables.</summary>
 internal sealed unsafe class InterpreterCpu : VirtualCpu
 {
-    private const ulong LastAsid = 0xFFF;
-
     private readonly Core* _core;
     private readonly Lock _revocationsGate = new();
     private readonly PrivateSlots _slots;
     private GCHandle _self;
     private List<WriteRevocation>? _revocations;
     private int _isRunning;
-    private ulong _nextAsid;
-    private readonly ulong[] _asids = new ulong[2];
 
     public InterpreterCpu(InterpreterEngine engine)
         : base(sizeof(Core) - sizeof(CpuState) - sizeof(ulong))
@@ -28,7 +24,7 @@ internal sealed unsafe class InterpreterCpu : VirtualCpu
         _core->Owner = GCHandle.ToIntPtr(_self);
         _core->ExitOp.Handler = &FlowHandlers.Exit;
         _slots = new PrivateSlots(this);
-        FlushTranslations();
+        LookAsideTables.Reset(_core);
         engine.Code.Register(this);
     }
 
@@ -63,24 +59,7 @@ internal sealed unsafe class InterpreterCpu : VirtualCpu
     }
 
     /// <inheritdoc/>
-    public override void FlushContext(int context)
-    {
-        if (_nextAsid == LastAsid)
-        {
-            new Span<ulong>(_core->ReadTlb, 2 * Core.TlbEntries).Clear();
-            new Span<ulong>(_core->WriteTlb, 2 * Core.TlbEntries).Clear();
-            new Span<ulong>(_core->Fetch, 2 * Core.FetchEntries).Clear();
-            _asids[0] = 1;
-            _asids[1] = 2;
-            _nextAsid = 2;
-        }
-        else
-        {
-            _asids[context] = ++_nextAsid;
-        }
-
-        _core->Asid = _asids[_core->Cpu.TranslationContext & 1];
-    }
+    public override void FlushContext(int context) => LookAsideTables.Flush(_core, context);
 
     /// <inheritdoc/>
     public override void FlushPage(ulong linear)
@@ -91,28 +70,12 @@ internal sealed unsafe class InterpreterCpu : VirtualCpu
             return;
         }
 
-        ulong page = linear >> GuestMemory.PageShift;
-        TlbEntry* read = (TlbEntry*)_core->ReadTlb + (page & (Core.TlbEntries - 1));
-        TlbEntry* write = (TlbEntry*)_core->WriteTlb + (page & (Core.TlbEntries - 1));
-        FetchEntry* fetch = (FetchEntry*)_core->Fetch + (page & (Core.FetchEntries - 1));
-        read->Tag = read->Tag >> GuestMemory.PageShift == page ? 0 : read->Tag;
-        write->Tag = write->Tag >> GuestMemory.PageShift == page ? 0 : write->Tag;
-        fetch->Tag = fetch->Tag >> GuestMemory.PageShift == page ? 0 : fetch->Tag;
+        LookAsideTables.FlushPage(_core, linear);
     }
 
     /// <summary>Owner's thread: drops write translations of a frame, wherever it is mapped.</summary>
-    public void DropWriteTranslations(ulong frame)
-    {
-        ulong host = (ulong)Engine.Memory.HostBase + ((frame - Engine.Memory.FirstFrame) << GuestMemory.PageShift);
-        TlbEntry* entries = (TlbEntry*)_core->WriteTlb;
-        for (int i = 0; i < Core.TlbEntries; i++)
-        {
-            if ((entries[i].Tag & ~0xFFFUL) + entries[i].Addend == host)
-            {
-                entries[i].Tag = 0;
-            }
-        }
-    }
+    public void DropWriteTranslations(ulong frame) =>
+        LookAsideTables.DropWrites(_core, Engine.Memory.HostBase + ((frame - Engine.Memory.FirstFrame) << GuestMemory.PageShift));
 
     /// <summary>Any thread: asks for <see cref="DropWriteTranslations"/> at the next block boundary.</summary>
     public void Revoke(WriteRevocation revocation)
@@ -143,7 +106,7 @@ internal sealed unsafe class InterpreterCpu : VirtualCpu
     {
         Core* c = _core;
         Interlocked.Exchange(ref _isRunning, 1);
-        c->Asid = _asids[c->Cpu.TranslationContext & 1];
+        LookAsideTables.Select(c);
         ArithmeticFlags.Write(c, c->Cpu.Rflags);
         c->HasExit = 0;
         while (c->HasExit == 0)

@@ -39,6 +39,14 @@ internal static class OutcomeComparer
             return found;
         }
 
+        // Which of CMPS's two operands is read first, and so faults, differs between CPUs, even of one maker.
+        if (expected.Vector is 12 or 13 or 14 && actual.Vector is 12 or 13 or 14 && expected.Rip == actual.Rip
+            && initial.Instructions.Any(i => i.IP == expected.Rip
+                && i.Code is Code.Cmpsb_m8_m8 or Code.Cmpsw_m16_m16 or Code.Cmpsd_m32_m32 or Code.Cmpsq_m64_m64))
+        {
+            return found;
+        }
+
         // SDM 2B MASKMOVDQU: whether masked-off bytes fault is up to the CPU (AMD's do). And MASKMOVQ switches to MMX mode there before it faults.
         if (expected.Vector is 13 or 14
             && initial.Instructions.Any(i => i.IP == expected.Rip && i.Mnemonic is Mnemonic.Maskmovq or Mnemonic.Maskmovdqu or Mnemonic.Vmaskmovdqu))

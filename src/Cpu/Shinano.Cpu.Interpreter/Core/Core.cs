@@ -12,6 +12,12 @@ internal unsafe struct Core
     /// <summary>Entries of the instruction look-aside table; a power of two.</summary>
     public const int FetchEntries = 512;
 
+    /// <summary>Translation contexts; see <see cref="CpuState.TranslationContext"/>.</summary>
+    public const int Contexts = 2;
+
+    /// <summary>Bytes of one data table.</summary>
+    public const int TableBytes = TlbEntries << TlbEntry.Shift;
+
     /// <summary>Largest operand of an instruction that is staged in <see cref="Scratch"/>: an XSAVE area.</summary>
     public const int ScratchSize = 1024;
 
@@ -34,8 +40,11 @@ internal unsafe struct Core
     public ulong FlagSign;
     public ulong FlagCarries;
 
-    /// <summary>Address-space number of the current context, 1 to 4095.</summary>
-    public ulong Asid;
+    /// <summary>The current context's table for reads, <see cref="TlbEntries"/> entries; the one for writes follows it.</summary>
+    public byte* DataTables;
+
+    /// <summary>The current context's table for fetches.</summary>
+    public FetchEntry* FetchTable;
 
     /// <summary>Instructions completed.</summary>
     public ulong Count;
@@ -77,9 +86,16 @@ internal unsafe struct Core
     public Op ExitOp;
     public fixed byte Scratch[ScratchSize];
 
-    // Brings the tables to the constant offsets in CoreSlots, which checks them.
-    private fixed byte _paddingToTables[0x570];
-    public fixed ulong ReadTlb[2 * TlbEntries];
-    public fixed ulong WriteTlb[2 * TlbEntries];
-    public fixed ulong Fetch[2 * FetchEntries];
+
+    /// <summary>Per context: slots of the data tables that are not empty.</summary>
+    public fixed ushort UsedData[Contexts * TlbEntries];
+
+    /// <summary>Per context: slots of the fetch table that are not empty.</summary>
+    public fixed ushort UsedFetch[Contexts * FetchEntries];
+    public fixed int UsedDataCount[Contexts];
+    public fixed int UsedFetchCount[Contexts];
+
+    /// <summary>Per context a table for reads and one for writes.</summary>
+    public fixed byte Data[Contexts * 2 * TableBytes];
+    public fixed ulong Fetch[Contexts * 2 * FetchEntries];
 }

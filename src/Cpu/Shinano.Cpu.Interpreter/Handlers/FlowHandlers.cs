@@ -50,8 +50,8 @@ internal static unsafe class FlowHandlers
             return Leave(c, linear);
         }
 
-        FetchEntry* entry = (FetchEntry*)((byte*)c + CoreSlots.FetchOffset) + ((linear >> 12) & (Core.FetchEntries - 1));
-        if (entry->Tag == ((linear & PageMask) | c->Asid))
+        FetchEntry* entry = c->FetchTable + ((linear >> 12) & (Core.FetchEntries - 1));
+        if (entry->Tag == ((linear & PageMask) | FetchEntry.Valid))
         {
             Op* op = CodePage.Find(entry->Page, linear);
             if (op is not null)
@@ -174,9 +174,8 @@ internal static unsafe class FlowHandlers
     private static Op* LookupSlow(Core* c, ulong linear)
     {
         InterpreterCpu cpu = InterpreterCpu.Of(c);
-        FetchEntry* entry = (FetchEntry*)((byte*)c + CoreSlots.FetchOffset) + ((linear >> 12) & (Core.FetchEntries - 1));
-        ulong tag = (linear & PageMask) | c->Asid;
-        if (entry->Tag != tag)
+        FetchEntry* entry = c->FetchTable + ((linear >> 12) & (Core.FetchEntries - 1));
+        if (entry->Tag != ((linear & PageMask) | FetchEntry.Valid))
         {
             if (!TranslateFetch(c, linear, out PageWalker.Translation found, out CpuExit fault))
             {
@@ -191,8 +190,7 @@ internal static unsafe class FlowHandlers
                 c->LargePageSeen = 1;
             }
 
-            entry->Page = cpu.Engine.Code.PageOf(found.Physical >> GuestMemory.PageShift, CodeMode.Long64);
-            entry->Tag = tag;
+            LookAsideTables.Enter(c, entry, linear, cpu.Engine.Code.PageOf(found.Physical >> GuestMemory.PageShift, CodeMode.Long64));
         }
 
         c->PageLinear = linear & PageMask;
@@ -205,9 +203,9 @@ internal static unsafe class FlowHandlers
     {
         // A block's ops lie together and its first op is the page's entry for that offset: when the jump's own block is what the
         // current mapping gives for its offset, jump and target come from one frame.
-        FetchEntry* entry = (FetchEntry*)((byte*)c + CoreSlots.FetchOffset) + ((c->PageLinear >> 12) & (Core.FetchEntries - 1));
+        FetchEntry* entry = c->FetchTable + ((c->PageLinear >> 12) & (Core.FetchEntries - 1));
         Op* head = op - op->Position;
-        return entry->Tag == (c->PageLinear | c->Asid) && CodePage.Find(entry->Page, head->Offset) == head
+        return entry->Tag == (c->PageLinear | FetchEntry.Valid) && CodePage.Find(entry->Page, head->Offset) == head
             && CodePage.Find(entry->Page, target->Offset) == target;
     }
 }

@@ -4,12 +4,12 @@ namespace Shinano.Cpu.Interpreter;
 
 /// <summary>Data accesses of handlers: the look-aside hit inline, everything else in <see cref="SlowAccess"/>.</summary>
 /// <remarks>
-/// The tag compare covers page crossing as well: it compares the page of the operand's last byte with the entry found by its first.
+/// The tag compare covers page crossing as well; see <see cref="TlbEntry.NegatedTag"/>.
 /// SAFETY: an entry maps a whole page of guest memory (<see cref="SlowAccess"/> alone makes entries), and a hit means that the operand lies in it.
 /// </remarks>
 internal static unsafe class GuestAccess
 {
-    private const ulong PageMask = ~0xFFFUL;
+    private const ulong PageSize = 0x1000;
 
     /// <summary>Whether a load would hit; then the operand's place.</summary>
     /// <remarks>
@@ -19,9 +19,9 @@ internal static unsafe class GuestAccess
     public static bool HitRead<TSize>(Core* c, ulong address, out byte* place)
         where TSize : struct, IOperandSize
     {
-        TlbEntry* entry = (TlbEntry*)((byte*)c + CoreSlots.ReadTlbOffset) + ((address >> 12) & (Core.TlbEntries - 1));
+        TlbEntry* entry = ReadEntry(c, address);
         place = (byte*)(address + entry->Addend);
-        return entry->Tag == (((address + (ulong)(TSize.Bytes - 1)) & PageMask) | c->Asid);
+        return address + entry->NegatedTag <= PageSize - (ulong)TSize.Bytes;
     }
 
     /// <summary>Whether a store would hit; then the operand's place.</summary>
@@ -29,9 +29,9 @@ internal static unsafe class GuestAccess
     public static bool HitWrite<TSize>(Core* c, ulong address, out byte* place)
         where TSize : struct, IOperandSize
     {
-        TlbEntry* entry = (TlbEntry*)((byte*)c + CoreSlots.WriteTlbOffset) + ((address >> 12) & (Core.TlbEntries - 1));
+        TlbEntry* entry = WriteEntry(c, address);
         place = (byte*)(address + entry->Addend);
-        return entry->Tag == (((address + (ulong)(TSize.Bytes - 1)) & PageMask) | c->Asid);
+        return address + entry->NegatedTag <= PageSize - (ulong)TSize.Bytes;
     }
 
     /// <summary>Loads an operand, zero-extended.</summary>
@@ -40,8 +40,8 @@ internal static unsafe class GuestAccess
     public static bool Load<TSize>(Core* c, Op* op, ulong address, out ulong value)
         where TSize : struct, IOperandSize
     {
-        TlbEntry* entry = (TlbEntry*)((byte*)c + CoreSlots.ReadTlbOffset) + ((address >> 12) & (Core.TlbEntries - 1));
-        if (entry->Tag == (((address + (ulong)(TSize.Bytes - 1)) & PageMask) | c->Asid))
+        TlbEntry* entry = ReadEntry(c, address);
+        if (address + entry->NegatedTag <= PageSize - (ulong)TSize.Bytes)
         {
             value = TSize.Load((byte*)(address + entry->Addend));
             return true;
@@ -58,8 +58,8 @@ internal static unsafe class GuestAccess
     public static bool Store<TSize>(Core* c, Op* op, ulong address, ulong value)
         where TSize : struct, IOperandSize
     {
-        TlbEntry* entry = (TlbEntry*)((byte*)c + CoreSlots.WriteTlbOffset) + ((address >> 12) & (Core.TlbEntries - 1));
-        if (entry->Tag == (((address + (ulong)(TSize.Bytes - 1)) & PageMask) | c->Asid))
+        TlbEntry* entry = WriteEntry(c, address);
+        if (address + entry->NegatedTag <= PageSize - (ulong)TSize.Bytes)
         {
             TSize.Store((byte*)(address + entry->Addend), value);
             return true;
@@ -80,8 +80,8 @@ internal static unsafe class GuestAccess
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static byte* BeginUpdate(Core* c, Op* op, ulong address, int size)
     {
-        TlbEntry* entry = (TlbEntry*)((byte*)c + CoreSlots.WriteTlbOffset) + ((address >> 12) & (Core.TlbEntries - 1));
-        if (entry->Tag == (((address + (ulong)(size - 1)) & PageMask) | c->Asid))
+        TlbEntry* entry = WriteEntry(c, address);
+        if (address + entry->NegatedTag <= PageSize - (ulong)size)
         {
             return (byte*)(address + entry->Addend);
         }
@@ -103,12 +103,23 @@ internal static unsafe class GuestAccess
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static byte* ReadPointer(Core* c, Op* op, ulong address, int size)
     {
-        TlbEntry* entry = (TlbEntry*)((byte*)c + CoreSlots.ReadTlbOffset) + ((address >> 12) & (Core.TlbEntries - 1));
-        if (entry->Tag == (((address + (ulong)(size - 1)) & PageMask) | c->Asid))
+        TlbEntry* entry = ReadEntry(c, address);
+        if (address + entry->NegatedTag <= PageSize - (ulong)size)
         {
             return (byte*)(address + entry->Addend);
         }
 
         return SlowAccess.ReadPointer(c, op, address, size);
     }
+
+    /// <summary>The entry of the current context's read table that an address belongs to.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static TlbEntry* ReadEntry(Core* c, ulong address) => (TlbEntry*)(c->DataTables + Offset(address));
+
+    /// <summary>The entry of the current context's write table that an address belongs to.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static TlbEntry* WriteEntry(Core* c, ulong address) => (TlbEntry*)(c->DataTables + Core.TableBytes + Offset(address));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static ulong Offset(ulong address) => (address >> (12 - TlbEntry.Shift)) & ((Core.TlbEntries - 1) << TlbEntry.Shift);
 }

@@ -193,17 +193,12 @@ internal static unsafe class SlowAccess
         }
 
         bool write = access == PageFaultErrors.Write;
-        ulong tag = (address & PageMask) | c->Asid;
-        ulong addend = (ulong)host - address;
-        ulong slot = (address >> 12) & (Core.TlbEntries - 1);
         if (found.PageShift != GuestMemory.PageShift)
         {
             c->LargePageSeen = 1;
         }
 
-        TlbEntry* read = (TlbEntry*)c->ReadTlb + slot;
-        read->Addend = addend;
-        read->Tag = tag;
+        LookAsideTables.Enter(c, GuestAccess.ReadEntry(c, address), address, host);
         if (write)
         {
             c->LastPhysical = found.Physical;
@@ -211,9 +206,7 @@ internal static unsafe class SlowAccess
             c->LastIsCode = code ? 1 : 0;
             if (!code)
             {
-                TlbEntry* entry = (TlbEntry*)c->WriteTlb + slot;
-                entry->Addend = addend;
-                entry->Tag = tag;
+                LookAsideTables.Enter(c, GuestAccess.WriteEntry(c, address), address, host);
             }
         }
 
