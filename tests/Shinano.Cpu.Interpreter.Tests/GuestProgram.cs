@@ -29,7 +29,7 @@ public sealed unsafe class GuestProgram : IDisposable
     {
         Memory = new GuestMemory(FirstFrame, FrameCount);
         Memory.AddRam(FirstFrame, FrameCount);
-        Engine = new InterpreterEngine(Memory, new CpuEngineSettings(GuestKind.Paravirtual, features), codeCapacity);
+        Engine = TestEngine.Create(Memory, new CpuEngineSettings(GuestKind.Paravirtual, features), codeCapacity);
         for (int i = 0; i < CodePages; i++)
         {
             Map(Code + ((ulong)i << 12), AllocateFrame());
@@ -51,7 +51,7 @@ public sealed unsafe class GuestProgram : IDisposable
 
     public GuestMemory Memory { get; }
 
-    public InterpreterEngine Engine { get; }
+    public ICpuEngine Engine { get; }
 
     public List<VirtualCpu> Cpus { get; } = [];
 

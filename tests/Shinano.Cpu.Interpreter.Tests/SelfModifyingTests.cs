@@ -70,7 +70,7 @@ public sealed class SelfModifyingTests
             Assert.Equal((ulong)i, guest.Rax);
         }
 
-        Assert.True(guest.Engine.Counters.BlocksInvalidated >= 9);
+        Assert.True(TestEngine.Counters(guest.Engine).BlocksInvalidated >= 9);
     }
 
     [Fact]
@@ -88,7 +88,7 @@ public sealed class SelfModifyingTests
             a.jne(loop);
         }));
         Assert.Equal(50UL, guest.ReadUInt64(Code + 0x800));
-        Assert.Equal(0, guest.Engine.Counters.BlocksInvalidated);
+        Assert.Equal(0, TestEngine.Counters(guest.Engine).BlocksInvalidated);
         Assert.NotEqual(FrameFlags.None, guest.Memory.FlagsOf(guest.Physical(Code) >> 12) & FrameFlags.Code);
     }
 
@@ -142,7 +142,7 @@ public sealed class SelfModifyingTests
         ulong frame = guest.Physical(Code) >> 12;
         guest.Memory.RemoveRam(frame);
         Assert.Equal(FrameFlags.None, guest.Memory.FlagsOf(frame));
-        Assert.Equal(1, guest.Engine.Counters.BlocksInvalidated);
+        Assert.Equal(1, TestEngine.Counters(guest.Engine).BlocksInvalidated);
     }
 
     [Fact]
@@ -175,6 +175,6 @@ public sealed class SelfModifyingTests
         }
 
         Assert.Equal(expected, guest.Rax);
-        Assert.True(guest.Engine.Counters.Flushes > 1);
+        Assert.True(TestEngine.Counters(guest.Engine).Flushes > 1);
     }
 }

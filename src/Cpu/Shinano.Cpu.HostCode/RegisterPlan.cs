@@ -58,13 +58,16 @@ internal sealed class RegisterPlan
     /// <summary>Whether any upper half of a vector register may be dirty afterwards.</summary>
     public bool IsVex { get; private set; }
 
+    /// <summary>The ordinary form of a non-temporal move; any other encoding as it is.</summary>
+    public static Code TemporalForm(Code code) => TemporalForms.GetValueOrDefault(code, code);
+
     /// <summary>Plans an admitted instruction.</summary>
     public static bool TryCreate(in Instruction original, out RegisterPlan plan)
     {
         plan = null!;
         Instruction rewritten = new()
         {
-            Code = TemporalForms.GetValueOrDefault(original.Code, original.Code),
+            Code = TemporalForm(original.Code),
             CodeSize = CodeSize.Code64,
         };
         Dictionary<Register, Register> renamed = [];

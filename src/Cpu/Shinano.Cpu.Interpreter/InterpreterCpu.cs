@@ -6,7 +6,7 @@ using Shinano.X86;
 namespace Shinano.Cpu.Interpreter;
 
 /// <summary>One vCPU of the interpreter: the run loop and the look-aside tables.</summary>
-internal sealed unsafe class InterpreterCpu : VirtualCpu
+internal unsafe class InterpreterCpu : VirtualCpu
 {
     private readonly Core* _core;
     private readonly Lock _revocationsGate = new();
@@ -15,8 +15,9 @@ internal sealed unsafe class InterpreterCpu : VirtualCpu
     private List<WriteRevocation>? _revocations;
     private int _isRunning;
 
-    public InterpreterCpu(InterpreterEngine engine)
-        : base(sizeof(Core) - sizeof(CpuState) - sizeof(ulong))
+    /// <param name="moreBytes">Bytes that a derived engine wants behind <see cref="Core"/>, cleared.</param>
+    public InterpreterCpu(InterpreterEngine engine, int moreBytes = 0)
+        : base(sizeof(Core) - sizeof(CpuState) - sizeof(ulong) + moreBytes)
     {
         Engine = engine;
         _core = (Core*)State;
@@ -40,6 +41,9 @@ internal sealed unsafe class InterpreterCpu : VirtualCpu
 
     /// <summary>Whether the vCPU may hold pointers to decoded code.</summary>
     public bool IsRunning => Volatile.Read(ref _isRunning) != 0;
+
+    /// <summary>The state with the engine's own part.</summary>
+    protected Core* Core => _core;
 
     public ulong TlbMisses => _core->TlbMisses;
 
@@ -74,7 +78,7 @@ internal sealed unsafe class InterpreterCpu : VirtualCpu
     }
 
     /// <summary>Owner's thread: drops write translations of a frame, wherever it is mapped.</summary>
-    public void DropWriteTranslations(ulong frame) =>
+    public virtual void DropWriteTranslations(ulong frame) =>
         LookAsideTables.DropWrites(_core, Engine.Memory.HostBase + ((frame - Engine.Memory.FirstFrame) << GuestMemory.PageShift));
 
     /// <summary>Any thread: asks for <see cref="DropWriteTranslations"/> at the next block boundary.</summary>
@@ -105,10 +109,8 @@ internal sealed unsafe class InterpreterCpu : VirtualCpu
     protected override void RunCore(ref CpuExit exit)
     {
         Core* c = _core;
-        Interlocked.Exchange(ref _isRunning, 1);
-        LookAsideTables.Select(c);
+        BeginRun();
         ArithmeticFlags.Write(c, c->Cpu.Rflags);
-        c->HasExit = 0;
         while (c->HasExit == 0)
         {
             int attention = Volatile.Read(ref c->Attention);
@@ -135,7 +137,21 @@ internal sealed unsafe class InterpreterCpu : VirtualCpu
 
         c->Cpu.Rflags = ArithmeticFlags.ReadAll(c);
         exit = c->Exit;
-        if ((Volatile.Read(ref c->Attention) & AttentionBits.CodeCache) != 0)
+        EndRun();
+    }
+
+    /// <summary>To be called at the start of <see cref="RunCore"/>.</summary>
+    protected void BeginRun()
+    {
+        Interlocked.Exchange(ref _isRunning, 1);
+        LookAsideTables.Select(_core);
+        _core->HasExit = 0;
+    }
+
+    /// <summary>To be called at the end of <see cref="RunCore"/>, after the last guest instruction.</summary>
+    protected void EndRun()
+    {
+        if ((Volatile.Read(ref _core->Attention) & AttentionBits.CodeCache) != 0)
         {
             // Also on the way out: a write made just before the exit must be seen by those who run on.
             Engine.Code.Acknowledge(this);
@@ -157,7 +173,7 @@ internal sealed unsafe class InterpreterCpu : VirtualCpu
 
     /// <summary>Runs ops until one leaves. The exit op returns itself, so that the end is tested once per four instructions.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization | MethodImplOptions.NoInlining)]
-    private static void Execute(Core* c, Op* op)
+    protected static void Execute(Core* c, Op* op)
     {
         Op* exit = &c->ExitOp;
         do
@@ -171,7 +187,7 @@ internal sealed unsafe class InterpreterCpu : VirtualCpu
     }
 
     /// <summary>Executes one instruction with RFLAGS.TF set at its start, then the trap (SDM 3B §17.3.1.4).</summary>
-    private void Step(Core* c)
+    protected void Step(Core* c)
     {
         Interlocked.Or(ref c->Attention, AttentionBits.Step);
         ulong count = c->Count;

@@ -15,7 +15,7 @@ internal sealed unsafe class InterpreterExecutor : ICaseExecutor, IDisposable
     private const ulong Data = Rights | PageTableEntry.NoExecute;
 
     private readonly GuestMemory _memory = new(FirstFrame, FrameCount);
-    private readonly InterpreterEngine _engine;
+    private readonly ICpuEngine _engine;
     private readonly VirtualCpu _cpu;
     private readonly byte[] _codePage = new byte[MachineCase.PageSize];
     private ulong _nextFrame = DataFrame + MachineCase.DataPages;
@@ -23,7 +23,7 @@ internal sealed unsafe class InterpreterExecutor : ICaseExecutor, IDisposable
     public InterpreterExecutor(CpuFeatures features)
     {
         _memory.AddRam(FirstFrame, FrameCount);
-        _engine = new InterpreterEngine(_memory, new CpuEngineSettings(GuestKind.Paravirtual, features));
+        _engine = TestEngine.Create(_memory, new CpuEngineSettings(GuestKind.Paravirtual, features));
         _cpu = _engine.CreateVirtualCpu();
         Map(MachineCase.CodeBase, CodeFrame, Rights);
         for (int i = 0; i < MachineCase.DataPages; i++)

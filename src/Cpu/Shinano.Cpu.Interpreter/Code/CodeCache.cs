@@ -13,7 +13,6 @@ internal sealed unsafe class CodeCache : ICodeWatcher, IDisposable
     private const int DeadLimit = 256 * 1024;
     private const int FirstColdWriteLimit = 64;
 
-    private readonly Lock _gate = new();
     private readonly BlockDecoder _decoder;
     private readonly ulong* _emptyChunk;
     private readonly nint* _pages;
@@ -40,6 +39,12 @@ internal sealed unsafe class CodeCache : ICodeWatcher, IDisposable
 
     public GuestMemory Memory { get; }
 
+    /// <summary>Held while decoded or translated code changes.</summary>
+    public Lock Gate { get; } = new();
+
+    /// <summary>What else depends on the code; set before the first vCPU runs.</summary>
+    public ICodeDependents? Dependents { get; set; }
+
     public long BlocksDecoded { get; private set; }
 
     public long OpsDecoded { get; private set; }
@@ -51,7 +56,7 @@ internal sealed unsafe class CodeCache : ICodeWatcher, IDisposable
 
     public void Register(InterpreterCpu cpu)
     {
-        lock (_gate)
+        lock (Gate)
         {
             _cpus.Add(cpu);
         }
@@ -84,7 +89,7 @@ internal sealed unsafe class CodeCache : ICodeWatcher, IDisposable
             }
         }
 
-        lock (_gate)
+        lock (Gate)
         {
             CodePage* first = (CodePage*)_pages[index];
             for (CodePage* page = first; page is not null; page = page->OtherMode)
@@ -113,7 +118,7 @@ internal sealed unsafe class CodeCache : ICodeWatcher, IDisposable
     /// <summary>Finds or decodes the block at an offset.</summary>
     public Op* Decode(InterpreterCpu cpu, CodePage* page, int offset)
     {
-        lock (_gate)
+        lock (Gate)
         {
             Op* known = CodePage.Find(page, (ulong)offset);
             if (known is not null)
@@ -160,7 +165,7 @@ internal sealed unsafe class CodeCache : ICodeWatcher, IDisposable
             bool hit = (Volatile.Read(ref page->Bitmap) & ChunkMask(start, end)) != 0;
             if (hit || ++page->ColdWrites > page->ColdWriteLimit)
             {
-                lock (_gate)
+                lock (Gate)
                 {
                     if (!_disposed)
                     {
@@ -175,7 +180,7 @@ internal sealed unsafe class CodeCache : ICodeWatcher, IDisposable
     public void Acknowledge(InterpreterCpu cpu)
     {
         List<WriteRevocation>? revoked;
-        lock (_gate)
+        lock (Gate)
         {
             revoked = cpu.TakeRevocations();
             cpu.SeenEpoch = _epoch;
@@ -206,7 +211,7 @@ internal sealed unsafe class CodeCache : ICodeWatcher, IDisposable
     /// <inheritdoc/>
     public void Dispose()
     {
-        lock (_gate)
+        lock (Gate)
         {
             if (_disposed)
             {
@@ -252,7 +257,7 @@ internal sealed unsafe class CodeCache : ICodeWatcher, IDisposable
     }
 
     /// <summary>Gate held. Makes a frame a code frame and sees to it that no vCPU goes on writing to it unseen.</summary>
-    private void MarkCode(InterpreterCpu cpu, ulong frame)
+    public void MarkCode(InterpreterCpu cpu, ulong frame)
     {
         if ((Memory.FlagsOf(frame) & FrameFlags.Code) != 0)
         {
@@ -363,8 +368,8 @@ internal sealed unsafe class CodeCache : ICodeWatcher, IDisposable
             BlocksInvalidated++;
         }
 
-        page->Bitmap = bitmap;
-        if (page->Blocks is null)
+        page->Bitmap = bitmap | DropDependents(page, all ? ulong.MaxValue : ChunkMask(start, end));
+        if (page->Bitmap == 0)
         {
             ClearCodeFlag(page->Frame);
         }
@@ -387,11 +392,13 @@ internal sealed unsafe class CodeCache : ICodeWatcher, IDisposable
         page->DeadBytes += sizeof(CodeBlock) + (block->Count * sizeof(Op));
     }
 
+    private ulong DropDependents(CodePage* page, ulong chunks) => Dependents is null ? 0 : Dependents.Drop(page, chunks);
+
     private void ClearCodeFlag(ulong frame)
     {
         for (CodePage* page = (CodePage*)_pages[frame - Memory.FirstFrame]; page is not null; page = page->OtherMode)
         {
-            if (page->Blocks is not null)
+            if (page->Bitmap != 0)
             {
                 return;
             }
@@ -408,8 +415,9 @@ internal sealed unsafe class CodeCache : ICodeWatcher, IDisposable
             Kill(page, block);
         }
 
+        // What was translated stays: it has memory of its own.
         page->Blocks = null;
-        page->Bitmap = 0;
+        page->Bitmap = DropDependents(page, 0);
         page->DeadBytes = 0;
         ClearCodeFlag(page->Frame);
         if (page->Segments is not null)

@@ -11,4 +11,7 @@ internal static class AttentionBits
 
     /// <summary>One instruction at a time: every way to a next block leaves the run loop.</summary>
     public const int Step = 4;
+
+    /// <summary>Always set for a vCPU whose blocks another engine may have translated: every way to a next block leaves the run loop to look.</summary>
+    public const int Tiered = 8;
 }

@@ -21,6 +21,15 @@ internal unsafe struct TlbEntry
     /// <summary>Host address of the page; null in an empty entry.</summary>
     public byte* HostPage;
 
-    /// <summary>A tag that no address with this slot's index matches.</summary>
-    public static ulong EmptyTag(ulong slot) => slot == 0 ? unchecked(0UL - 0x1000) : 0;
+    /// <summary>Offset of <see cref="NegatedTag"/>.</summary>
+    public const int TagOffset = 0;
+
+    /// <summary>Offset of <see cref="Addend"/>.</summary>
+    public const int AddendOffset = 8;
+
+    /// <summary>Offset of <see cref="HostPage"/>.</summary>
+    public const int HostPageOffset = 16;
+
+    /// <summary>A tag that no operand matches whose first byte has this slot's index: it names a page of a slot that is not even a neighbour.</summary>
+    public static ulong EmptyTag(ulong slot) => 0UL - ((slot ^ (Core.TlbEntries / 2)) << 12);
 }

@@ -45,11 +45,13 @@ internal static unsafe class FlowHandlers
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static Op* Lookup(Core* c, ulong linear)
     {
-        if (Volatile.Read(ref c->Attention) != 0)
-        {
-            return Leave(c, linear);
-        }
+        return Volatile.Read(ref c->Attention) != 0 ? Leave(c, linear) : Find(c, linear);
+    }
 
+    /// <summary>The op at a linear address, decoded if need be; the exit op when fetching it faults.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Op* Find(Core* c, ulong linear)
+    {
         FetchEntry* entry = c->FetchTable + ((linear >> 12) & (Core.FetchEntries - 1));
         if (entry->Tag == ((linear & PageMask) | FetchEntry.Valid))
         {
@@ -61,7 +63,7 @@ internal static unsafe class FlowHandlers
             }
         }
 
-        return LookupSlow(c, linear);
+        return FindSlow(c, linear);
     }
 
     /// <summary>Leaves the run loop between two instructions; the outer loop decides what is next.</summary>
@@ -170,10 +172,9 @@ internal static unsafe class FlowHandlers
         return true;
     }
 
-    [MethodImpl(MethodImplOptions.NoInlining)]
-    private static Op* LookupSlow(Core* c, ulong linear)
+    /// <summary>The code page behind a linear address; null when fetching from it faults, with the exit prepared.</summary>
+    public static CodePage* FindPage(Core* c, ulong linear)
     {
-        InterpreterCpu cpu = InterpreterCpu.Of(c);
         FetchEntry* entry = c->FetchTable + ((linear >> 12) & (Core.FetchEntries - 1));
         if (entry->Tag != ((linear & PageMask) | FetchEntry.Valid))
         {
@@ -182,7 +183,7 @@ internal static unsafe class FlowHandlers
                 c->Cpu.Rip = linear;
                 c->Exit = fault;
                 c->HasExit = 1;
-                return &c->ExitOp;
+                return null;
             }
 
             if (found.PageShift != GuestMemory.PageShift)
@@ -190,12 +191,31 @@ internal static unsafe class FlowHandlers
                 c->LargePageSeen = 1;
             }
 
-            LookAsideTables.Enter(c, entry, linear, cpu.Engine.Code.PageOf(found.Physical >> GuestMemory.PageShift, CodeMode.Long64));
+            CodeCache code = InterpreterCpu.Of(c).Engine.Code;
+            LookAsideTables.Enter(c, entry, linear, code.PageOf(found.Physical >> GuestMemory.PageShift, CodeMode.Long64));
+        }
+
+        return entry->Page;
+    }
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static Op* FindSlow(Core* c, ulong linear)
+    {
+        CodePage* page = FindPage(c, linear);
+        if (page is null)
+        {
+            return &c->ExitOp;
         }
 
         c->PageLinear = linear & PageMask;
-        Op* op = CodePage.Find(entry->Page, linear);
-        return op is not null ? op : cpu.Engine.Code.Decode(cpu, entry->Page, (int)(linear & ~PageMask));
+        Op* op = CodePage.Find(page, linear);
+        if (op is not null)
+        {
+            return op;
+        }
+
+        InterpreterCpu cpu = InterpreterCpu.Of(c);
+        return cpu.Engine.Code.Decode(cpu, page, (int)(linear & ~PageMask));
     }
 
     /// <summary>Whether an op, found at a linear address of the current page, belongs to the frame of the jump that led there.</summary>

@@ -182,24 +182,39 @@ internal static unsafe class SlowAccess
             return null;
         }
 
-        InterpreterCpu cpu = InterpreterCpu.Of(c);
-        GuestMemory memory = cpu.Engine.Memory;
-        c->TlbMisses++;
-        if (!PageWalker.TryTranslate(memory, cpu.WalkContext(), address, access, out PageWalker.Translation found, out PageFaultErrors error)
-            || !memory.TryGetHost(found.Physical, 1, out byte* host))
+        if (!TryWalk(c, address, access, out byte* host, out PageFaultErrors error))
         {
             FlowHandlers.PageFault(c, op, address, error);
             return null;
         }
 
-        bool write = access == PageFaultErrors.Write;
+        return host;
+    }
+
+    /// <summary>Fills the look-aside tables for an access to a canonical address, without making a fault.</summary>
+    /// <returns>False when the access faults, or writes to a page with code.</returns>
+    public static bool TryEnter(Core* c, ulong address, bool write) =>
+        TryWalk(c, address, write ? PageFaultErrors.Write : PageFaultErrors.None, out _, out _) && (!write || c->LastIsCode == 0);
+
+    private static bool TryWalk(Core* c, ulong address, PageFaultErrors access, out byte* host, out PageFaultErrors error)
+    {
+        InterpreterCpu cpu = InterpreterCpu.Of(c);
+        GuestMemory memory = cpu.Engine.Memory;
+        host = null;
+        c->TlbMisses++;
+        if (!PageWalker.TryTranslate(memory, cpu.WalkContext(), address, access, out PageWalker.Translation found, out error)
+            || !memory.TryGetHost(found.Physical, 1, out host))
+        {
+            return false;
+        }
+
         if (found.PageShift != GuestMemory.PageShift)
         {
             c->LargePageSeen = 1;
         }
 
         LookAsideTables.Enter(c, GuestAccess.ReadEntry(c, address), address, host);
-        if (write)
+        if (access == PageFaultErrors.Write)
         {
             c->LastPhysical = found.Physical;
             bool code = !cpu.Engine.Code.NoteWritable(found.Physical >> GuestMemory.PageShift);
@@ -210,7 +225,7 @@ internal static unsafe class SlowAccess
             }
         }
 
-        return host;
+        return true;
     }
 
     /// <summary>Copies bytes in; at most <see cref="Core.ScratchSize"/>.</summary>

@@ -1,0 +1,20 @@
+using Iced.Intel;
+
+namespace Shinano.Cpu.Translator;
+
+/// <summary>Questions about decoded instructions.</summary>
+internal static class InstructionExtensions
+{
+    /// <summary>Whether the memory operand has 64-bit address registers (no prefix 67, no vector index), so that it can be rewritten.</summary>
+    public static bool MemorySegmentPlain(this in Instruction code) =>
+        (code.MemoryBase is Register.None or Register.RIP || code.MemoryBase.IsGPR64())
+        && (code.MemoryIndex == Register.None || code.MemoryIndex.IsGPR64())
+        && (code.MemoryBase != Register.None || code.MemoryIndex != Register.None || code.MemoryDisplSize != 4 || (long)code.MemoryDisplacement64 == (int)code.MemoryDisplacement64);
+
+    /// <summary>Whether the address needs no register: RIP-relative or absolute, without the base of FS or GS.</summary>
+    public static bool IsConstantAddress(this in Instruction code) =>
+        code.MemoryBase is Register.None or Register.RIP && code.MemoryIndex == Register.None && !code.HasSegmentBase();
+
+    /// <summary>Whether the base of FS or GS is added.</summary>
+    public static bool HasSegmentBase(this in Instruction code) => code.MemorySegment is Register.FS or Register.GS;
+}

@@ -1,0 +1,28 @@
+namespace Shinano.Cpu.Translator;
+
+/// <summary>A direct jump of translated code to another block.</summary>
+internal sealed class Link
+{
+    /// <summary>Linear address of the target.</summary>
+    public required ulong Target { get; init; }
+
+    public required TranslationMode Mode { get; init; }
+
+    /// <summary>The frame of the block that it is in.</summary>
+    public required ulong SourceFrame { get; init; }
+
+    /// <summary>Number of the page mapping that the code checks before the jump; -1 for a target in the same page, 0 for none that could hold.</summary>
+    public required int Mapping { get; init; }
+
+    /// <summary>Offset in the region of the field to patch.</summary>
+    public required int Field { get; init; }
+
+    /// <summary>Offset in the region of the stub that leaves to the dispatcher.</summary>
+    public required int Stub { get; init; }
+
+    /// <summary>Region that both are in.</summary>
+    public required CodeRegion Region { get; init; }
+
+    /// <summary>The field leads to a block.</summary>
+    public bool IsLinked { get; set; }
+}

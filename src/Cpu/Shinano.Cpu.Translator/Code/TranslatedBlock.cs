@@ -1,0 +1,27 @@
+namespace Shinano.Cpu.Translator;
+
+/// <summary>A translation, or the knowledge that there is none. Changed under the code cache's gate.</summary>
+internal sealed class TranslatedBlock
+{
+    public required ulong Rip { get; init; }
+
+    /// <summary>The frame that its bytes are in.</summary>
+    public required ulong Frame { get; init; }
+
+    public required TranslationMode Mode { get; init; }
+
+    /// <summary>Address of the code; 0 when the first instruction is the interpreter's.</summary>
+    public nint Code { get; set; }
+
+    /// <summary>The 64-byte chunks of the frame that it was made from.</summary>
+    public ulong Chunks { get; set; }
+
+    /// <summary>Guest instructions in it.</summary>
+    public int Instructions { get; set; }
+
+    /// <summary>Dropped: must not be entered or linked to any more.</summary>
+    public bool IsDropped { get; set; }
+
+    /// <summary>Links that were patched to lead here.</summary>
+    public List<Link> Incoming { get; } = [];
+}

@@ -1,0 +1,300 @@
+using Shinano.Cpu.Interpreter;
+using Shinano.Memory;
+
+namespace Shinano.Cpu.Translator;
+
+/// <summary>
+/// The translations of a domain, shared by its vCPUs. Everything happens under the gate of the interpreter's code cache, which also finds the writes to code.
+/// </summary>
+/// <remarks>
+/// Dropped code stays where it is until its region is used again, which waits until every vCPU has left translated code once: a vCPU that is asked for attention leaves
+/// at the next block's entry, and forgets its jump cache before it enters anything again.
+/// </remarks>
+internal sealed class TranslationCache : ICodeDependents, ILinkNumbers, IDisposable
+{
+    private readonly CodeCache _code;
+    private readonly CodeRegion[] _regions;
+    private readonly BlockScanner _scanner;
+    private readonly GuestBlock _block = new();
+    private readonly EmittedCode _emitted = new();
+    private readonly BlockEmitter _emitter;
+    private readonly Dictionary<(ulong Rip, ulong Frame, TranslationMode Mode), TranslatedBlock> _blocks = [];
+    private readonly Dictionary<ulong, List<TranslatedBlock>> _ofFrame = [];
+    private readonly List<Link?> _links = [];
+    private readonly List<TranslatorCpu> _cpus = [];
+    private int _region;
+    private long _generation;
+    private TranslatorCpu _translating = null!;
+
+    public TranslationCache(CodeCache code, CpuFeatures features, int capacity)
+    {
+        _code = code;
+        _regions = [new CodeRegion(capacity / 2), new CodeRegion(capacity / 2)];
+        _scanner = new BlockScanner(new InstructionClassifier(features));
+        _emitter = new BlockEmitter(_emitted, this);
+        code.Dependents = this;
+    }
+
+    public PageMappings Mappings { get; } = new();
+
+    /// <summary>Changes whenever code was dropped: jump caches from before are to be forgotten.</summary>
+    public long Generation => Volatile.Read(ref _generation);
+
+    public long BlocksTranslated { get; private set; }
+
+    public long InstructionsTranslated { get; private set; }
+
+    public long BlocksDropped { get; private set; }
+
+    public long Flushes { get; private set; }
+
+    /// <summary>Bytes of code in the current region.</summary>
+    public long BytesUsed => _regions[_region].Used;
+
+    public void Register(TranslatorCpu cpu) => _cpus.Add(cpu);
+
+    /// <summary>The translation of an address, or null.</summary>
+    public TranslatedBlock? Find(ulong rip, ulong frame, TranslationMode mode)
+    {
+        lock (_code.Gate)
+        {
+            return _blocks.GetValueOrDefault((rip, frame, mode));
+        }
+    }
+
+    /// <summary>Finds or makes the translation of an address.</summary>
+    /// <returns>Null when there is no room for code now.</returns>
+    public unsafe TranslatedBlock? Translate(TranslatorCpu cpu, ulong rip, CodePage* page, TranslationMode mode)
+    {
+        lock (_code.Gate)
+        {
+            if (_blocks.TryGetValue((rip, page->Frame, mode), out TranslatedBlock? known))
+            {
+                return known;
+            }
+
+            if (!MakeRoom())
+            {
+                return null;
+            }
+
+            _translating = cpu;
+            Scan(cpu, rip, page, mode);
+            TranslatedBlock made = new() { Rip = rip, Frame = page->Frame, Mode = mode, Chunks = _block.Chunks, Instructions = _block.Count };
+            if (_block.Count != 0)
+            {
+                _emitter.Emit(_block);
+                if (!Place(made))
+                {
+                    return null;
+                }
+
+                BlocksTranslated++;
+                InstructionsTranslated += _block.Count;
+            }
+
+            _blocks.Add((rip, made.Frame, mode), made);
+            if (!_ofFrame.TryGetValue(made.Frame, out List<TranslatedBlock>? blocks))
+            {
+                _ofFrame.Add(made.Frame, blocks = []);
+            }
+
+            blocks.Add(made);
+            Mappings.NotePage(rip >> GuestMemory.PageShift);
+            return made;
+        }
+    }
+
+    /// <summary>The link of a number; null when its code was dropped.</summary>
+    public Link? LinkOf(int number)
+    {
+        lock (_code.Gate)
+        {
+            return number < _links.Count ? _links[number] : null;
+        }
+    }
+
+    /// <summary>Makes a link lead to a block.</summary>
+    /// <returns>Whether the code behind the link's mapping check may be used on a vCPU that maps the target's page to the block's frame.</returns>
+    public bool Connect(Link link, TranslatedBlock target)
+    {
+        lock (_code.Gate)
+        {
+            if (target.IsDropped || target.Code == 0 || link.Region != _regions[_region])
+            {
+                return false;
+            }
+
+            ulong frame = link.Mapping switch { -1 => link.SourceFrame, 0 => ulong.MaxValue, int number => Mappings.FrameOf(number) };
+            if (frame != target.Frame || link.Mode != target.Mode)
+            {
+                return false;
+            }
+
+            if (!link.IsLinked)
+            {
+                link.Region.Patch(link.Field, target.Code);
+                link.IsLinked = true;
+                target.Incoming.Add(link);
+            }
+
+            return true;
+        }
+    }
+
+    /// <inheritdoc/>
+    public unsafe ulong Drop(CodePage* page, ulong chunks)
+    {
+        if (!_ofFrame.TryGetValue(page->Frame, out List<TranslatedBlock>? blocks))
+        {
+            return 0;
+        }
+
+        ulong left = 0;
+        bool dropped = false;
+        for (int i = blocks.Count - 1; i >= 0; i--)
+        {
+            TranslatedBlock block = blocks[i];
+            if ((block.Chunks & chunks) == 0)
+            {
+                left |= block.Chunks;
+                continue;
+            }
+
+            blocks.RemoveAt(i);
+            _blocks.Remove((block.Rip, block.Frame, block.Mode));
+            block.IsDropped = true;
+            foreach (Link link in block.Incoming)
+            {
+                link.Region.Patch(link.Field, link.Region.Address(link.Stub));
+                link.IsLinked = false;
+            }
+
+            BlocksDropped++;
+            dropped = true;
+        }
+
+        if (dropped)
+        {
+            AskAll();
+        }
+
+        return left;
+    }
+
+    /// <inheritdoc/>
+    int ILinkNumbers.NextLink()
+    {
+        _links.Add(null);
+        return _links.Count - 1;
+    }
+
+    /// <inheritdoc/>
+    bool ILinkNumbers.TryGetMapping(ulong linear, int context, out int mapping)
+    {
+        mapping = 0;
+        return _translating.TryFindFrame(linear, out ulong frame) && Mappings.TryGet(linear >> GuestMemory.PageShift, context, frame, out mapping);
+    }
+
+    public void Dispose()
+    {
+        foreach (CodeRegion region in _regions)
+        {
+            region.Dispose();
+        }
+    }
+
+    private unsafe void Scan(TranslatorCpu cpu, ulong rip, CodePage* page, TranslationMode mode)
+    {
+        _code.MarkCode(cpu, page->Frame);
+        ReadOnlySpan<byte> bytes = _code.Memory.FrameSpan(page->Frame);
+        do
+        {
+            bytes.CopyTo(_scanner.Page);
+            _scanner.Scan(_block, rip, mode.Context, mode.AllowsVex);
+            FlagLiveness.Analyse(_block, _scanner);
+            page->Bitmap |= _block.Chunks;
+            Interlocked.MemoryBarrier();
+        }
+        while (!bytes.SequenceEqual(_scanner.Page));
+    }
+
+    private bool Place(TranslatedBlock made)
+    {
+        CodeRegion region = _regions[_region];
+        int length = _emitted.Assembler.Length;
+        if (!region.TryTake(length, out int start))
+        {
+            Flush();
+            return false;
+        }
+
+        _emitted.Assembler.Finish(region.Writable(start, length));
+        made.Code = region.Address(start);
+
+        foreach (EmittedCode.LinkSite site in _emitted.Links)
+        {
+            _links[site.Number] = new Link
+            {
+                Target = site.Target,
+                Mode = made.Mode,
+                SourceFrame = made.Frame,
+                Mapping = site.Mapping,
+                Field = start + _emitted.Assembler.OffsetOf(site.Field),
+                Stub = start + _emitted.Assembler.OffsetOf(site.Stub),
+                Region = region,
+            };
+        }
+
+        return true;
+    }
+
+    /// <summary>Whether code can be placed: the current region is free of vCPUs from before it was emptied.</summary>
+    private bool MakeRoom()
+    {
+        CodeRegion region = _regions[_region];
+        if (region.RetiredAt == 0)
+        {
+            return true;
+        }
+
+        foreach (TranslatorCpu cpu in _cpus)
+        {
+            if (cpu.IsRunning && cpu != _translating && cpu.SeenGeneration < region.RetiredAt)
+            {
+                return false;
+            }
+        }
+
+        region.RetiredAt = 0;
+        region.Reset();
+        return true;
+    }
+
+    /// <summary>Drops all translations and goes on in the other region.</summary>
+    private void Flush()
+    {
+        foreach (TranslatedBlock block in _blocks.Values)
+        {
+            block.IsDropped = true;
+        }
+
+        _blocks.Clear();
+        _ofFrame.Clear();
+        _links.Clear();
+        Mappings.Clear();
+        Flushes++;
+        AskAll();
+        _regions[_region].RetiredAt = _generation;
+        _region ^= 1;
+    }
+
+    private void AskAll()
+    {
+        Volatile.Write(ref _generation, _generation + 1);
+        foreach (TranslatorCpu cpu in _cpus)
+        {
+            cpu.AskForAcknowledgement();
+        }
+    }
+}

@@ -1,0 +1,346 @@
+using Shinano.Cpu.Interpreter;
+using Shinano.Memory;
+
+namespace Shinano.Cpu.Translator;
+
+/// <summary>Emits the code of a block: its entry, its instructions, its exits.</summary>
+internal sealed class BlockEmitter
+{
+    private const int Equal = 4;
+    private const int NotEqual = 5;
+    private const int Below = 2;
+
+    private readonly ILinkNumbers _numbers;
+    private readonly EmittedCode _output;
+    private readonly HostAssembler _code;
+    private readonly MemoryEmitter _memory;
+    private readonly InstructionEmitter _instructions;
+    private GuestBlock _block = null!;
+    private int _entry;
+
+    /// <summary>Instructions completed that no exit has counted yet.</summary>
+    private int _uncounted;
+
+    public BlockEmitter(EmittedCode output, ILinkNumbers numbers)
+    {
+        _output = output;
+        _code = output.Assembler;
+        _numbers = numbers;
+        _memory = new MemoryEmitter(_code, EmitForeignExit);
+        _instructions = new InstructionEmitter(_code, _memory);
+    }
+
+    /// <summary>Emits an analysed block into <see cref="EmittedCode"/>.</summary>
+    public void Emit(GuestBlock block)
+    {
+        _block = block;
+        _uncounted = 0;
+        _output.Clear();
+        _memory.Start(block.Context);
+        EmitEntry();
+        for (int i = 0; i < block.Count; i++)
+        {
+            ref GuestInstruction instruction = ref block[i];
+            EmitInstruction(instruction);
+            if (instruction.SaveAfter)
+            {
+                FlagEmitter.Save(_code);
+            }
+        }
+
+        if (block.EndsForeign)
+        {
+            EmitCount();
+            EmitExit(NativeExit.Interpret, block.EndRip);
+        }
+        else if (block.Count == 0 || !Ends(block[block.Count - 1].Kind))
+        {
+            EmitCount();
+            EmitJump(block.EndRip);
+        }
+    }
+
+    private static bool Ends(InstructionKind kind) =>
+        kind is InstructionKind.Jump or InstructionKind.JumpIndirect or InstructionKind.Return or InstructionKind.Syscall;
+
+    private void EmitEntry()
+    {
+        _entry = _code.Here();
+        int attention = _code.NewLabel();
+
+        // TEST byte [attention], mask: every loop passes a block's entry, so every loop polls.
+        _code.Op(0, false, 0xF6, 0, HostOperand.State(NativeLayout.Attention));
+        _code.Byte(AttentionBits.Kicked | AttentionBits.CodeCache);
+        _code.JumpIf(NotEqual, attention);
+        Cold(() =>
+        {
+            _code.Bind(attention);
+            EmitExit(NativeExit.Lookup, _block.Rip);
+        });
+        EmitVectorEntry();
+        if (_block.LiveAtEntry != ArithmeticFlag.None)
+        {
+            FlagEmitter.Load(_code);
+        }
+    }
+
+    private void EmitVectorEntry()
+    {
+        bool vector = false;
+        bool vex = false;
+        for (int i = 0; i < _block.Count; i++)
+        {
+            vector |= _block[i].IsVector;
+            vex |= _block[i].IsVex;
+        }
+
+        if (!vector)
+        {
+            return;
+        }
+
+        int load = _code.NewLabel();
+        _code.CompareByte(HostOperand.State(NativeLayout.UsedVector), 0);
+        _code.JumpIf(Equal, load);
+        int back = _code.Here();
+        if (vex)
+        {
+            _code.StoreImmediate8(HostOperand.State(NativeLayout.UsedVex), 1);
+        }
+
+        Cold(() =>
+        {
+            _code.Bind(load);
+            _code.CallThrough(HostOperand.State(NativeLayout.LoadVectorThunk));
+            _code.Jump(back);
+        });
+    }
+
+    private void EmitInstruction(in GuestInstruction instruction)
+    {
+        switch (instruction.Kind)
+        {
+            case InstructionKind.JumpIf:
+                _uncounted++;
+                EmitCount();
+                // The enumeration is in the encoding's order, after None.
+                EmitJumpIf((int)instruction.Code.ConditionCode - 1, instruction.Code.NearBranchTarget);
+                break;
+            case InstructionKind.Jump:
+                _uncounted++;
+                EmitCount();
+                EmitJump(instruction.Code.NearBranchTarget);
+                break;
+            case InstructionKind.JumpIndirect:
+                EmitProbe(instruction);
+                _uncounted++;
+                EmitCount();
+                _code.JumpThrough(JumpCacheProbe.Code(_block.Context));
+                break;
+            case InstructionKind.Call:
+                _instructions.PushReturnAddress(instruction);
+                _uncounted++;
+                EmitCount();
+                EmitCall(instruction);
+                break;
+            case InstructionKind.CallIndirect:
+                EmitProbe(instruction);
+                _code.Load(HostRegisters.Rcx, JumpCacheProbe.Code(_block.Context));
+                _code.Store(HostOperand.State(NativeLayout.Temporary), HostRegisters.Rcx);
+                _instructions.PushReturnAddress(instruction);
+                _uncounted++;
+                EmitCount();
+                EmitDepthCheck();
+                _code.CallThrough(HostOperand.State(NativeLayout.Temporary));
+                EmitReturnSite(instruction);
+                break;
+            case InstructionKind.Return:
+                _instructions.PopReturnAddress(instruction);
+                _code.StoreImmediate(HostOperand.State(NativeLayout.ReturnRip), instruction.Rip, HostRegisters.R15);
+                _uncounted++;
+                EmitCount();
+                _code.Byte(0xC3);
+                break;
+            case InstructionKind.Syscall:
+                _uncounted++;
+                EmitCount();
+                EmitExit(NativeExit.Syscall, instruction.NextRip);
+                break;
+            default:
+                _instructions.Emit(instruction);
+                _uncounted++;
+                break;
+        }
+    }
+
+    private void EmitJump(ulong target)
+    {
+        if (target == _block.Rip)
+        {
+            _code.Jump(_entry);
+            return;
+        }
+
+        int mapping = EmitMappingCheck(target, out int stub);
+        AddLink(_code.PatchableJump(stub), stub, target, mapping);
+    }
+
+    private void EmitJumpIf(int condition, ulong target)
+    {
+        if (target == _block.Rip)
+        {
+            _code.JumpIf(condition, _entry);
+        }
+        else if (IsSamePage(target))
+        {
+            int stub = _code.NewLabel();
+            AddLink(_code.PatchableJumpIf(condition, stub), stub, target, -1);
+        }
+        else
+        {
+            int taken = _code.NewLabel();
+            _code.JumpIf(condition, taken);
+            Cold(() =>
+            {
+                _code.Bind(taken);
+                EmitJump(target);
+            });
+        }
+    }
+
+    private void EmitCall(in GuestInstruction instruction)
+    {
+        ulong target = instruction.Code.NearBranchTarget;
+        EmitDepthCheck();
+        int mapping = EmitMappingCheck(target, out int stub);
+        AddLink(_code.PatchableCall(stub), stub, target, mapping);
+        EmitReturnSite(instruction);
+    }
+
+    /// <summary>Looks an indirect target up before anything is committed; one that is not in the jump cache is the interpreter's, with the faults that it may make.</summary>
+    private void EmitProbe(in GuestInstruction instruction)
+    {
+        _instructions.LoadTarget(instruction);
+        int miss = _code.NewLabel();
+        JumpCacheProbe.Emit(_code, _block.Context, miss);
+        _memory.LeaveAt(instruction, miss);
+    }
+
+    /// <summary>Where a call comes back to: RCX is the address that the guest's return took.</summary>
+    private void EmitReturnSite(in GuestInstruction instruction)
+    {
+        ulong expected = instruction.NextRip;
+        if ((long)expected == (int)expected)
+        {
+            _code.Arithmetic(7, true, HostOperand.Reg(HostRegisters.Rcx), (int)expected);
+        }
+        else
+        {
+            _code.MoveImmediate(HostRegisters.R15, expected);
+            _code.Op(0, true, 0x3B, HostRegisters.Rcx, HostOperand.Reg(HostRegisters.R15));
+        }
+
+        int other = _code.NewLabel();
+        _code.JumpIf(NotEqual, other);
+        Cold(() =>
+        {
+            _code.Bind(other);
+            _code.JumpThrough(HostOperand.State(NativeLayout.ReturnThunk(_block.Context)));
+        });
+        if (instruction.LoadAfter)
+        {
+            FlagEmitter.Load(_code);
+        }
+    }
+
+    /// <summary>Starts the host stack of calls anew when it is full; older returns then go through the jump cache.</summary>
+    private void EmitDepthCheck()
+    {
+        int full = _code.NewLabel();
+        _code.Op(0, true, 0x3B, HostRegisters.Rsp, HostOperand.State(NativeLayout.CallStackLimit));
+        _code.JumpIf(Below, full);
+        int back = _code.Here();
+        Cold(() =>
+        {
+            _code.Bind(full);
+            _code.Load(HostRegisters.Rsp, HostOperand.State(NativeLayout.CallStackBase));
+            _code.Jump(back);
+        });
+    }
+
+    /// <summary>For a target in another page: goes to the stub unless its mapping is known to hold.</summary>
+    private int EmitMappingCheck(ulong target, out int stub)
+    {
+        stub = _code.NewLabel();
+        if (IsSamePage(target))
+        {
+            return -1;
+        }
+
+        if (!_numbers.TryGetMapping(target, _block.Context, out int mapping))
+        {
+            // Mapping 0 never holds.
+            mapping = 0;
+        }
+
+        _code.CompareByte(HostOperand.State(NativeLayout.ValidMappings + mapping), 0);
+        _code.JumpIf(Equal, stub);
+        return mapping;
+    }
+
+    private void AddLink(int field, int stub, ulong target, int mapping)
+    {
+        int number = _numbers.NextLink();
+        _output.Links.Add(new EmittedCode.LinkSite(number, field, stub, target, mapping));
+        Cold(() =>
+        {
+            _code.Bind(stub);
+            _code.StoreImmediate(HostOperand.State(NativeLayout.ExitArgument), (ulong)number, HostRegisters.Rcx);
+            EmitExit(NativeExit.Link, target);
+        });
+    }
+
+    /// <summary>Leaves to the interpreter before an instruction that turned out to be more than its translation can do.</summary>
+    private void EmitForeignExit(in GuestInstruction instruction)
+    {
+        if (instruction.LiveBefore != ArithmeticFlag.None)
+        {
+            FlagEmitter.Save(_code);
+        }
+
+        Count(_uncounted);
+        EmitExit(NativeExit.Interpret, instruction.Rip);
+    }
+
+    private void EmitExit(NativeExit reason, ulong rip)
+    {
+        _code.StoreImmediate(HostOperand.State(NativeLayout.Rip), rip, HostRegisters.Rcx);
+        _code.StoreImmediate(HostOperand.State(NativeLayout.ExitReason), (ulong)reason, HostRegisters.Rcx);
+        _code.JumpThrough(HostOperand.State(NativeLayout.ExitThunk));
+    }
+
+    private void EmitCount()
+    {
+        Count(_uncounted);
+        _uncounted = 0;
+    }
+
+    /// <summary>PADDQ mm0, [number].</summary>
+    private void Count(int instructions)
+    {
+        if (instructions != 0)
+        {
+            _code.Op(0, false, 0x0FD4, 0, HostOperand.State(NativeLayout.Numbers + (8 * instructions)));
+        }
+    }
+
+    private void Cold(Action emit)
+    {
+        bool before = _code.IsCold;
+        _code.IsCold = true;
+        emit();
+        _code.IsCold = before;
+    }
+
+    private bool IsSamePage(ulong target) => ((target ^ _block.Rip) & ~(ulong)(GuestMemory.PageSize - 1)) == 0;
+}

@@ -1,0 +1,27 @@
+namespace Shinano.Cpu.Translator;
+
+/// <summary>The look-up of an indirect jump's target in emitted code.</summary>
+internal static class JumpCacheProbe
+{
+    private const int Mask = NativeState.JumpEntries - 1;
+    private const int NotEqual = 5;
+
+    /// <summary>Index of an address's entry.</summary>
+    public static int IndexOf(ulong rip) => (int)(rip & Mask);
+
+    /// <summary>Where a probe that hit leaves the code's address.</summary>
+    public static HostOperand Code(int context) => HostOperand.State(NativeLayout.JumpCache(context) + 8, HostRegisters.R15);
+
+    /// <summary>Jumps to <paramref name="miss"/> unless the entry for the address in RCX fits. Flags and R15 are lost.</summary>
+    public static void Emit(HostAssembler code, int context, int miss)
+    {
+        code.Move32(HostRegisters.R15, HostRegisters.Rcx);
+        code.Arithmetic(4, false, HostOperand.Reg(HostRegisters.R15), Mask);
+
+        // SHL r15d, 4.
+        code.Op(0, false, 0xC1, 4, HostOperand.Reg(HostRegisters.R15));
+        code.Byte(4);
+        code.Op(0, true, 0x3B, HostRegisters.Rcx, HostOperand.State(NativeLayout.JumpCache(context), HostRegisters.R15));
+        code.JumpIf(NotEqual, miss);
+    }
+}

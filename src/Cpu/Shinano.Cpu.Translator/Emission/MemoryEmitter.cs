@@ -1,0 +1,303 @@
+using Iced.Intel;
+using Shinano.Cpu.Interpreter;
+
+namespace Shinano.Cpu.Translator;
+
+/// <summary>
+/// Emits the check that an operand lies in a page of the look-aside tables, and gives the host operand for it. Nothing of an instruction is committed
+/// before its check: a miss fills the tables and tries again, or leaves the whole instruction to the interpreter, which also makes the faults.
+/// </summary>
+/// <remarks>RCX and R15 are lost. Where flags are live, the sequences use only instructions that leave them alone (LEA, PEXT, JRCXZ).</remarks>
+/// <param name="leave">Emits the way to the interpreter before an instruction.</param>
+internal sealed class MemoryEmitter(HostAssembler code, MemoryEmitter.Leave leave)
+{
+    private const int Above = 7;
+    private const int NotEqual = 5;
+    private const int PageSize = 0x1000;
+    private const int IndexMask = (Core.TlbEntries - 1) << TlbEntry.Shift;
+    /// <summary>Displacements up to here count as accesses to the stack's page.</summary>
+    private const int MaxStackDistance = 1 << 16;
+    private const int Rcx = HostRegisters.Rcx;
+    private const int R15 = HostRegisters.R15;
+
+    private int _context;
+
+    /// <summary>Emits the way to the interpreter before an instruction.</summary>
+    public delegate void Leave(in GuestInstruction instruction);
+
+    public void Start(int context) => _context = context;
+
+    /// <summary>Checks an instruction's explicit memory operand.</summary>
+    public HostOperand Check(in GuestInstruction instruction)
+    {
+        Instruction guest = instruction.Code;
+        if (guest.IsConstantAddress())
+        {
+            ulong address = guest.IsIPRelativeMemoryOperand ? guest.IPRelativeMemoryAddress : guest.MemoryDisplacement64;
+            int offset = (int)(address & (PageSize - 1));
+            return offset + instruction.MemorySize <= PageSize && offset % instruction.Alignment == 0
+                ? CheckConstant(instruction, address)
+                : CheckGeneral(instruction, () => code.MoveImmediate(Rcx, address), null);
+        }
+
+        if (guest.MemoryIndex == Register.None && !guest.HasSegmentBase())
+        {
+            int home = HostRegisters.HomeOf(HostRegisters.NumberOf(guest.MemoryBase));
+            int displacement = (int)guest.MemoryDisplacement64;
+            if (guest.MemoryBase == Register.RSP && instruction.Alignment == 1 && Math.Abs((long)displacement) < MaxStackDistance)
+            {
+                return CheckStack(instruction, home, displacement, instruction.MemorySize, instruction.WritesMemory);
+            }
+
+            if (home != HostRegisters.None)
+            {
+                return CheckGeneral(
+                    instruction, () => code.Lea(Rcx, HostOperand.Mem(home, displacement)), HostOperand.Mem(home, R15, 0, displacement));
+            }
+        }
+
+        return CheckGeneral(instruction, () => EffectiveAddress(guest, Rcx, withSegment: true), null);
+    }
+
+    /// <summary>Checks an operand that the guest's stack pointer, or its frame pointer, leads to. Leaves R15 as what to add to a linear address of that page.</summary>
+    /// <param name="home">Host register of the base.</param>
+    public HostOperand CheckStack(in GuestInstruction instruction, int home, int displacement, int size, bool write)
+    {
+        int window = NativeLayout.StackWindow(_context);
+        int retry = code.Here();
+        int slow = code.NewLabel();
+        if (instruction.LiveBefore == ArithmeticFlag.None)
+        {
+            code.Lea(Rcx, HostOperand.Mem(home, displacement));
+            code.Op(0, true, 0x03, Rcx, HostOperand.State(window));
+            code.Arithmetic(7, true, HostOperand.Reg(Rcx), PageSize - size);
+            code.JumpIf(Above, slow);
+        }
+        else
+        {
+            code.Load(R15, HostOperand.State(window));
+            for (int end = 0; end < 2; end++)
+            {
+                code.Lea(Rcx, HostOperand.Mem(home, R15, 0, displacement + (end * (size - 1))));
+                JumpUnlessFirstPage(slow);
+            }
+        }
+
+        code.Load(R15, HostOperand.State(window + 8));
+        GuestInstruction copy = instruction;
+        Cold(() =>
+        {
+            code.Bind(slow);
+            code.Lea(Rcx, HostOperand.Mem(home, displacement));
+            Fill(copy, size | FillRequest.Stack | (write ? FillRequest.Write : 0), retry);
+        });
+        return HostOperand.Mem(home, R15, 0, displacement);
+    }
+
+    /// <summary>Puts base + index * scale + displacement of an operand into a register. May use R15.</summary>
+    /// <param name="withSegment">Add the base of FS or GS.</param>
+    public void EffectiveAddress(in Instruction guest, int destination, bool withSegment)
+    {
+        int displacement = (int)guest.MemoryDisplacement64;
+        int home = -1;
+        if (guest.IsIPRelativeMemoryOperand)
+        {
+            code.MoveImmediate(destination, guest.IPRelativeMemoryAddress);
+            home = destination;
+            displacement = 0;
+        }
+        else if (guest.MemoryBase != Register.None)
+        {
+            int number = HostRegisters.NumberOf(guest.MemoryBase);
+            home = HostRegisters.HomeOf(number);
+            if (home == HostRegisters.None)
+            {
+                home = Rcx;
+                code.Load(Rcx, HostOperand.State(NativeLayout.Gpr(number)));
+            }
+        }
+
+        int index = -1;
+        if (guest.MemoryIndex != Register.None)
+        {
+            int number = HostRegisters.NumberOf(guest.MemoryIndex);
+            index = HostRegisters.HomeOf(number);
+            if (index == HostRegisters.None)
+            {
+                index = R15;
+                code.Load(R15, HostOperand.State(NativeLayout.Gpr(number)));
+            }
+        }
+
+        if (home < 0 && index < 0)
+        {
+            code.MoveImmediate(destination, (ulong)(long)displacement);
+        }
+        else if (home != destination || index >= 0 || displacement != 0)
+        {
+            int scale = System.Numerics.BitOperations.Log2((uint)guest.MemoryIndexScale);
+            code.Lea(destination, new HostOperand(-1, false, home, index, index < 0 ? 0 : scale, displacement));
+        }
+
+        if (withSegment && guest.HasSegmentBase())
+        {
+            code.Load(R15, HostOperand.State(guest.MemorySegment == Register.FS ? NativeLayout.FsBase : NativeLayout.GsBase));
+            code.Lea(destination, HostOperand.Mem(destination, R15, 0, 0));
+        }
+    }
+
+    /// <summary>Puts the way to the interpreter before an instruction behind a label.</summary>
+    public void LeaveAt(in GuestInstruction instruction, int label)
+    {
+        GuestInstruction copy = instruction;
+        Cold(() =>
+        {
+            code.Bind(label);
+            leave(copy);
+        });
+    }
+
+    /// <summary>An address known now: its entry's place in the table is too.</summary>
+    private HostOperand CheckConstant(in GuestInstruction instruction, ulong address)
+    {
+        ulong page = address & ~(ulong)(PageSize - 1);
+        ulong slot = (address >> 12) & (Core.TlbEntries - 1);
+        int entry = NativeLayout.Table(_context, instruction.WritesMemory) + (int)(slot << TlbEntry.Shift);
+        ulong tag = 0 - page;
+        int retry = code.Here();
+        int slow = code.NewLabel();
+        if (instruction.LiveBefore != ArithmeticFlag.None)
+        {
+            code.MoveImmediate(Rcx, page);
+            code.Load(R15, HostOperand.State(entry + TlbEntry.TagOffset));
+            code.Lea(Rcx, HostOperand.Mem(Rcx, R15, 0, 0));
+            code.SkipIfRcxZero(() => code.Jump(slow));
+        }
+        else
+        {
+            if ((long)tag == (int)tag)
+            {
+                code.Arithmetic(7, true, HostOperand.State(entry + TlbEntry.TagOffset), (int)tag);
+            }
+            else
+            {
+                code.MoveImmediate(Rcx, tag);
+                code.Op(0, true, 0x3B, Rcx, HostOperand.State(entry + TlbEntry.TagOffset));
+            }
+
+            code.JumpIf(NotEqual, slow);
+        }
+
+        code.Load(R15, HostOperand.State(entry + TlbEntry.HostPageOffset));
+        GuestInstruction copy = instruction;
+        Cold(() =>
+        {
+            code.Bind(slow);
+            code.MoveImmediate(Rcx, address);
+            Fill(copy, copy.MemorySize | (copy.WritesMemory ? FillRequest.Write : 0), retry);
+        });
+        return HostOperand.Mem(R15, (int)(address & (PageSize - 1)));
+    }
+
+    /// <param name="address">Emits the linear address into RCX; leaves the flags alone.</param>
+    /// <param name="based">The operand as base + R15 + displacement, with R15 what the table adds to a linear address; null for RCX + R15.</param>
+    private HostOperand CheckGeneral(in GuestInstruction instruction, Action address, HostOperand? based)
+    {
+        int table = NativeLayout.Table(_context, instruction.WritesMemory);
+        int size = instruction.MemorySize;
+        int retry = code.Here();
+        int slow = code.NewLabel();
+        int misaligned = code.NewLabel();
+        bool live = instruction.LiveBefore != ArithmeticFlag.None;
+        address();
+        if (!live)
+        {
+            code.Move32(R15, Rcx);
+            code.Op(0, false, 0xC1, 5, HostOperand.Reg(R15)); // SHR
+            code.Byte(12 - TlbEntry.Shift);
+            code.Arithmetic(4, false, HostOperand.Reg(R15), IndexMask);
+            code.Op(0, true, 0x03, Rcx, HostOperand.State(table + TlbEntry.TagOffset, R15));
+            code.Arithmetic(7, true, HostOperand.Reg(Rcx), PageSize - size);
+            code.JumpIf(Above, slow);
+            if (instruction.Alignment > 1)
+            {
+                code.Op(0, false, 0xF6, 0, HostOperand.Reg(Rcx)); // TEST cl, imm8
+                code.Byte((byte)(instruction.Alignment - 1));
+                code.JumpIf(NotEqual, misaligned);
+            }
+
+            code.Load(R15, HostOperand.State(table + (based is null ? TlbEntry.HostPageOffset : TlbEntry.AddendOffset), R15));
+        }
+        else
+        {
+            // One compare is enough: were the first byte in the page before, its index would have led to another entry.
+            TableIndex();
+            code.Load(R15, HostOperand.State(table + TlbEntry.TagOffset, R15, 3));
+            code.Lea(Rcx, HostOperand.Mem(Rcx, R15, 0, size - 1));
+            JumpUnlessFirstPage(slow);
+            address();
+            if (instruction.Alignment > 1)
+            {
+                code.ParallelExtract(Rcx, Rcx, HostOperand.State(instruction.Alignment == 16 ? NativeLayout.Mask16 : NativeLayout.Mask32));
+                code.SkipIfRcxZero(() => code.Jump(misaligned));
+                address();
+            }
+
+            TableIndex();
+            code.Load(R15, HostOperand.State(table + TlbEntry.AddendOffset, R15, 3));
+        }
+
+        GuestInstruction copy = instruction;
+        Cold(() =>
+        {
+            code.Bind(slow);
+            if (live)
+            {
+                address();
+            }
+            else
+            {
+                // SUB: back from the offset to the address.
+                code.Op(0, true, 0x2B, Rcx, HostOperand.State(table + TlbEntry.TagOffset, R15));
+            }
+
+            Fill(copy, size | (copy.WritesMemory ? FillRequest.Write : 0), retry);
+            if (copy.Alignment > 1)
+            {
+                code.Bind(misaligned);
+                leave(copy);
+            }
+        });
+        return based ?? HostOperand.Mem(R15, Rcx, 0, 0);
+    }
+
+    /// <summary>R15 = index of the address in RCX, times 4, for a scale of 8.</summary>
+    private void TableIndex()
+    {
+        code.ParallelExtract(R15, Rcx, HostOperand.State(NativeLayout.IndexMask));
+        code.Lea(R15, new HostOperand(-1, false, -1, R15, TlbEntry.Shift - 3, 0));
+    }
+
+    /// <summary>Jumps when RCX is not below the page size. Leaves the flags alone; RCX is lost.</summary>
+    private void JumpUnlessFirstPage(int label)
+    {
+        code.ParallelExtract(Rcx, Rcx, HostOperand.State(NativeLayout.PageMask));
+        code.SkipIfRcxZero(() => code.Jump(label));
+    }
+
+    private void Fill(in GuestInstruction instruction, int request, int retry)
+    {
+        code.MoveImmediate(R15, (ulong)request);
+        code.CallThrough(HostOperand.State(NativeLayout.FillThunk));
+        code.SkipIfRcxZero(() => code.Jump(retry));
+        leave(instruction);
+    }
+
+    private void Cold(Action emit)
+    {
+        bool before = code.IsCold;
+        code.IsCold = true;
+        emit();
+        code.IsCold = before;
+    }
+}

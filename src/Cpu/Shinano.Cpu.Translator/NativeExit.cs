@@ -1,0 +1,20 @@
+namespace Shinano.Cpu.Translator;
+
+/// <summary>Why translated code returned to its dispatcher. RIP in the state is where to go on.</summary>
+internal enum NativeExit : ulong
+{
+    /// <summary>Look the next block up; also after an attention request.</summary>
+    Lookup,
+
+    /// <summary>A direct jump whose target is not linked, or not known to be mapped; the argument is the link's number.</summary>
+    Link,
+
+    /// <summary>The instruction at RIP is for the interpreter.</summary>
+    Interpret,
+
+    /// <summary>SYSCALL was executed; RIP is after it.</summary>
+    Syscall,
+
+    /// <summary>The return at ReturnRip went to RIP, which matches no call and is not in the jump cache.</summary>
+    Return,
+}

@@ -1,0 +1,413 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
+using Shinano.Cpu.Interpreter;
+using Shinano.Linux;
+using Shinano.Memory;
+using Shinano.X86;
+
+namespace Shinano.Cpu.Translator;
+
+/// <summary>One vCPU of the translator: the dispatcher between translated code and the interpreter, and the look-aside misses of translated code.</summary>
+internal sealed unsafe class TranslatorCpu : InterpreterCpu
+{
+    private const int HeatSlots = 1 << 14;
+
+    /// <summary>The vCPU whose state GS points to on this thread.</summary>
+    [ThreadStatic]
+    private static TranslatorCpu? _onThread;
+
+    private readonly TranslatorEngine _engine;
+    private readonly NativeState* _state;
+    private readonly byte[] _heat = new byte[HeatSlots];
+    private readonly List<int>[] _validMappings = [[], []];
+    private readonly List<int>[] _jumpEntries = [[], []];
+    private readonly ulong _windowKey;
+    private readonly byte[] _windowPage = GC.AllocateArray<byte>(2 * GuestMemory.PageSize, pinned: true);
+    private TranslationMode _mode;
+    private long _generation;
+    private bool _flagsAreLazy;
+
+    public TranslatorCpu(TranslatorEngine engine, InterpreterEngine interpreter)
+        : base(interpreter, sizeof(NativeState) - sizeof(Core))
+    {
+        _engine = engine;
+        _state = (NativeState*)State;
+        engine.Thunks.Prepare(_state);
+        _state->FillFunction = (nint)(delegate* unmanaged<NativeState*, ulong, uint, ulong>)&Fill;
+        Core->Attention |= AttentionBits.Tiered;
+
+        // An empty stack window has a tag that no guest can guess, and leads to a page of ours if it does.
+        _windowKey = (ulong)Random.Shared.NextInt64() | 1;
+        for (int context = 0; context < 2; context++)
+        {
+            CloseWindow(context);
+            for (int index = 0; index < NativeState.JumpEntries; index++)
+            {
+                ForgetJump(_state->JumpCache + (2 * NativeState.JumpEntries * context), index);
+            }
+        }
+
+        engine.Cache.Register(this);
+    }
+
+    /// <summary>The translations' generation that this vCPU has taken notice of.</summary>
+    public long SeenGeneration => Volatile.Read(ref _generation);
+
+    /// <summary>Instructions that translated code executed.</summary>
+    public ulong TranslatedInstructions { get; private set; }
+
+    /// <summary>Times that translated code was entered.</summary>
+    public ulong Entries { get; private set; }
+
+    /// <summary>Look-aside misses of translated code.</summary>
+    public ulong Fills { get; private set; }
+
+    /// <inheritdoc/>
+    public override void FlushContext(int context)
+    {
+        base.FlushContext(context);
+        CloseWindow(context);
+        ForgetJumps(context);
+        foreach (int mapping in _validMappings[context])
+        {
+            _state->ValidMappings[mapping] = 0;
+        }
+
+        _validMappings[context].Clear();
+    }
+
+    /// <inheritdoc/>
+    public override void FlushPage(ulong linear)
+    {
+        base.FlushPage(linear);
+        CloseWindow(0);
+        CloseWindow(1);
+        ulong page = linear >> GuestMemory.PageShift;
+        if (Core->LargePageSeen == 0 && _engine.Cache.Mappings.MayKnow(page))
+        {
+            lock (Engine.Code.Gate)
+            {
+                foreach (int mapping in _engine.Cache.Mappings.Of(page))
+                {
+                    _state->ValidMappings[mapping] = 0;
+                }
+            }
+
+            ForgetJumps(0);
+            ForgetJumps(1);
+        }
+    }
+
+    /// <inheritdoc/>
+    public override void DropWriteTranslations(ulong frame)
+    {
+        base.DropWriteTranslations(frame);
+        CloseWindow(0);
+        CloseWindow(1);
+    }
+
+    /// <summary>The frame that a linear address is fetched from in the current context; sets accessed bits as a fetch does, makes no fault.</summary>
+    public bool TryFindFrame(ulong linear, out ulong frame)
+    {
+        bool found = FlowHandlers.TranslateFetch(Core, linear, out PageWalker.Translation translation, out _);
+        frame = translation.Physical >> GuestMemory.PageShift;
+        return found;
+    }
+
+    /// <inheritdoc/>
+    protected override void RunCore(ref CpuExit exit)
+    {
+        Core* c = Core;
+        BeginRun();
+        _flagsAreLazy = true;
+        ArithmeticFlags.Write(c, c->Cpu.Rflags);
+        BindThread();
+        EnterMode();
+        while (c->HasExit == 0)
+        {
+            int attention = Volatile.Read(ref c->Attention);
+            if ((attention & AttentionBits.CodeCache) != 0)
+            {
+                Engine.Code.Acknowledge(this);
+            }
+
+            if (_generation != _engine.Cache.Generation)
+            {
+                ForgetCode();
+            }
+
+            if ((attention & AttentionBits.Kicked) != 0)
+            {
+                c->Exit = new CpuExit { Kind = CpuExitKind.Kicked };
+                break;
+            }
+
+            if (MustInterpret(c))
+            {
+                InterpretCarefully(c);
+                EnterMode();
+                continue;
+            }
+
+            nint code = FindCode(c, c->Cpu.Rip);
+            if (code != 0)
+            {
+                RunTranslated(c, code);
+            }
+            else if (c->HasExit == 0)
+            {
+                Interpret(c);
+            }
+        }
+
+        MakeFlagsLazy(c);
+        c->Cpu.Rflags = ArithmeticFlags.ReadAll(c);
+        exit = c->Exit;
+        EndRun();
+    }
+
+    /// <summary>
+    /// States in which only the interpreter is exact: single step, unmasked SSE exceptions, and a CR0 or CR4 under which vector instructions fault.
+    /// </summary>
+    private static bool MustInterpret(Core* c)
+    {
+        const ulong EmulationOrTaskSwitched = (1 << 2) | (1 << 3);
+        const ulong OsFxsr = 1 << 9;
+        const uint MxcsrMasks = 0x1F80;
+        return (c->Cpu.Rflags & Rflags.Trap) != 0
+            || (c->Cpu.Cr0 & EmulationOrTaskSwitched) != 0
+            || (c->Cpu.Cr4 & OsFxsr) == 0
+            || (*(uint*)(c->Cpu.Xsave + CpuState.MxcsrOffset) & MxcsrMasks) != MxcsrMasks;
+    }
+
+    [UnmanagedCallersOnly]
+    private static ulong Fill(NativeState* state, ulong address, uint request) =>
+        Unsafe.As<TranslatorCpu>(Of(&state->Core)).TryFill(address, request) ? 1UL : 0UL;
+
+    private void InterpretCarefully(Core* c)
+    {
+        MakeFlagsLazy(c);
+        if ((c->Cpu.Rflags & Rflags.Trap) != 0)
+        {
+            Step(c);
+        }
+        else
+        {
+            Execute(c, FlowHandlers.Find(c, c->Cpu.Rip));
+        }
+    }
+
+    private void Interpret(Core* c)
+    {
+        MakeFlagsLazy(c);
+        Execute(c, FlowHandlers.Find(c, c->Cpu.Rip));
+    }
+
+    /// <summary>Code to enter for an address: from the jump cache, the translations, or made now when the address is hot. 0 for none.</summary>
+    private nint FindCode(Core* c, ulong rip)
+    {
+        ulong* entry = JumpEntry(rip);
+        if (entry[0] == rip && entry[1] != 0)
+        {
+            return (nint)entry[1];
+        }
+
+        TranslatedBlock? block = FindBlock(c, rip);
+        if (block is null || block.Code == 0)
+        {
+            return 0;
+        }
+
+        if (entry[1] == 0)
+        {
+            _jumpEntries[_mode.Context].Add(JumpCacheProbe.IndexOf(rip));
+        }
+
+        entry[0] = rip;
+        entry[1] = (ulong)block.Code;
+        return block.Code;
+    }
+
+    private TranslatedBlock? FindBlock(Core* c, ulong rip)
+    {
+        CodePage* page = FlowHandlers.FindPage(c, rip);
+        if (page is null)
+        {
+            return null;
+        }
+
+        ref byte heat = ref _heat[(rip ^ (rip >> 14)) & (HeatSlots - 1)];
+        if (heat < _engine.Threshold)
+        {
+            heat++;
+            return null;
+        }
+
+        return _engine.Cache.Translate(this, rip, page, _mode);
+    }
+
+    private void RunTranslated(Core* c, nint code)
+    {
+        MakeFlagsNative(c);
+        ulong before = c->Count;
+        _state->UsedVector = 0;
+        _state->UsedVex = 0;
+        _state->CurrentReturnThunk = _state->ReturnThunks[_mode.Context];
+        Entries++;
+        _engine.Thunks.Enter(_state, code);
+        TranslatedInstructions += c->Count - before;
+        switch ((NativeExit)_state->ExitReason)
+        {
+            case NativeExit.Link:
+                Connect(c, (int)_state->ExitArgument);
+                break;
+            case NativeExit.Interpret:
+                Interpret(c);
+                break;
+            case NativeExit.Syscall:
+                c->HasExit = 1;
+                c->Exit = new CpuExit { Kind = CpuExitKind.Syscall };
+                break;
+            case NativeExit.Return when !SlowAccess.IsCanonical(c->Cpu.Rip):
+                // A fault of the return itself: take it back and let the interpreter execute it.
+                c->Count--;
+                c->Cpu.Gpr[HostRegisters.Rsp] -= sizeof(ulong);
+                c->Cpu.Rip = _state->ReturnRip;
+                Interpret(c);
+                break;
+        }
+    }
+
+    /// <summary>Goes on at the target of a direct jump, and makes the jump lead there by itself when that is translated.</summary>
+    private void Connect(Core* c, int number)
+    {
+        ulong target = c->Cpu.Rip;
+        if (_engine.Cache.LinkOf(number) is not { } link || link.Target != target)
+        {
+            return;
+        }
+
+        if (FindBlock(c, target) is { } block && _engine.Cache.Connect(link, block) && link.Mapping > 0 && _state->ValidMappings[link.Mapping] == 0)
+        {
+            _state->ValidMappings[link.Mapping] = 1;
+            _validMappings[_mode.Context].Add(link.Mapping);
+        }
+    }
+
+    /// <summary>Fills the look-aside tables for an access of translated code.</summary>
+    /// <returns>False when the access is for the interpreter: it faults, crosses pages, or writes to code.</returns>
+    private bool TryFill(ulong address, uint request)
+    {
+        Fills++;
+        int size = (int)(request & FillRequest.SizeMask);
+        if ((int)(address & (GuestMemory.PageSize - 1)) + size > GuestMemory.PageSize || !SlowAccess.IsCanonical(address))
+        {
+            return false;
+        }
+
+        bool write = (request & (FillRequest.Write | FillRequest.Stack)) != 0;
+        Core* c = Core;
+        TlbEntry* entry = write ? GuestAccess.WriteEntry(c, address) : GuestAccess.ReadEntry(c, address);
+        if (address + entry->NegatedTag >= GuestMemory.PageSize && !SlowAccess.TryEnter(c, address, write))
+        {
+            return false;
+        }
+
+        if ((request & FillRequest.Stack) != 0)
+        {
+            ulong* window = _state->StackWindow + (2 * _mode.Context);
+            window[0] = entry->NegatedTag;
+            window[1] = entry->Addend;
+        }
+
+        return true;
+    }
+
+    private ulong* JumpEntry(ulong rip) =>
+        _state->JumpCache + (2 * NativeState.JumpEntries * _mode.Context) + (2 * JumpCacheProbe.IndexOf(rip));
+
+    /// <summary>Takes notice of dropped code: nothing from before may be entered.</summary>
+    private void ForgetCode()
+    {
+        Volatile.Write(ref _generation, _engine.Cache.Generation);
+        for (int context = 0; context < 2; context++)
+        {
+            ForgetJumps(context);
+            foreach (int mapping in _validMappings[context])
+            {
+                _state->ValidMappings[mapping] = 0;
+            }
+
+            _validMappings[context].Clear();
+        }
+    }
+
+    private void ForgetJumps(int context)
+    {
+        ulong* cache = _state->JumpCache + (2 * NativeState.JumpEntries * context);
+        foreach (int index in _jumpEntries[context])
+        {
+            ForgetJump(cache, index);
+        }
+
+        _jumpEntries[context].Clear();
+    }
+
+    /// <summary>Empties an entry: it gets an address that belongs to another one, so that no jump finds it.</summary>
+    private static void ForgetJump(ulong* cache, int index)
+    {
+        cache[2 * index] = (ulong)(index ^ 1);
+        cache[(2 * index) + 1] = 0;
+    }
+
+    private void CloseWindow(int context)
+    {
+        ulong* window = _state->StackWindow + (2 * context);
+        window[0] = _windowKey;
+        window[1] = (ulong)Marshal.UnsafeAddrOfPinnedArrayElement(_windowPage, 0) + _windowKey;
+    }
+
+    private void EnterMode()
+    {
+        const ulong OsXsave = 1 << 18;
+        const ulong VectorState = 6;
+        TranslationMode mode = new(
+            (int)(Core->Cpu.TranslationContext & 1), (Core->Cpu.Cr4 & OsXsave) != 0 && (Core->Cpu.Xcr0 & VectorState) == VectorState);
+        if (mode.AllowsVex != _mode.AllowsVex)
+        {
+            ForgetJumps(0);
+            ForgetJumps(1);
+        }
+
+        _mode = mode;
+    }
+
+    private void BindThread()
+    {
+        if (_onThread != this)
+        {
+            ThreadSegment.SetGsBase(_state);
+            _onThread = this;
+        }
+    }
+
+    private void MakeFlagsLazy(Core* c)
+    {
+        if (!_flagsAreLazy)
+        {
+            _flagsAreLazy = true;
+            ulong saved = _state->SavedFlags;
+            ArithmeticFlags.Write(c, ((saved >> 8) & 0xD5) | ((saved & 1) << 11));
+        }
+    }
+
+    private void MakeFlagsNative(Core* c)
+    {
+        if (_flagsAreLazy)
+        {
+            _flagsAreLazy = false;
+            ulong flags = ArithmeticFlags.Read(c);
+            _state->SavedFlags = ((flags & 0xD5) << 8) | ((flags >> 11) & 1);
+        }
+    }
+}
