@@ -30,6 +30,11 @@ internal sealed class Benchmark(Options options)
                 columns.Add(column);
             }
 
+            if (columns.Count == 0)
+            {
+                throw new BenchFailureException("none of the columns can be measured here");
+            }
+
             Figures figures = new();
             Console.WriteLine($"{HostText.Describe()}; load {HostText.Load()} at the start");
             Console.WriteLine($"guest: {files.Release}, {Guests.MemoryMegabytes} MiB; {options.Rounds} run(s) at scale {options.Percent}");

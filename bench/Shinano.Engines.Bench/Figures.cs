@@ -40,7 +40,13 @@ internal sealed class Figures
         _raw.Add(string.Create(CultureInfo.InvariantCulture, $"{row},{Guests.NameOf(column)},{value:R}"));
     }
 
-    /// <summary>Adds a group's time, unless its checksum is not the one that was seen before: then the result is wrong, and how fast it was does not matter.</summary>
+    /// <summary>
+    /// Adds a group's time, unless its checksum is not the one that was seen before: then the result is wrong, and how fast it was
+    /// does not matter.
+    /// </summary>
+    /// <param name="measurement">The figure.</param>
+    /// <param name="column">Whose it is.</param>
+    /// <param name="row">Where it goes when that is not the group's own row.</param>
     public void Add(Measurement measurement, Column column, string? row = null)
     {
         if (measurement.Skipped is { } reason)

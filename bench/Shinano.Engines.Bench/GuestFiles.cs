@@ -49,7 +49,8 @@ internal sealed record GuestFiles(string Program, string Busybox, string Kernel,
         }
     }
 
-    private static async Task<string> BuildProgramAsync(string directory, CancellationToken cancellation)
+    /// <summary>Compiles bench/guest, each file by itself: only avx.c may use what it is named for.</summary>
+    public static async Task<string> BuildProgramAsync(string directory, CancellationToken cancellation)
     {
         string target = Path.Combine(directory, "bench");
         List<string> objects = [];

@@ -16,6 +16,9 @@ group_function run_syscalls, run_faults, run_fork, run_exec, run_pipe;
 group_function run_gzip, run_sha256, run_shell;
 group_function run_spread, run_contend;
 
+/* run_fork without its hold on one CPU. */
+group_function fork_and_wait;
+
 /* Starts the group's time again: what came before was preparation. */
 void start_clock(void);
 

@@ -40,7 +40,7 @@ uint64_t run_spread(unsigned long amount)
 
 static uint64_t fault_and_fork(unsigned long amount)
 {
-    return run_faults(amount) ^ run_fork(amount);
+    return run_faults(amount) ^ fork_and_wait(amount);
 }
 
 /* Page allocation and process creation in each of four processes: a vCPU often spins for a lock whose holder is not running. */
