@@ -47,7 +47,7 @@ internal sealed class Benchmark(Options options)
                 await RunTableAsync(directory, files, guests, columns, figures, cancellation).ConfigureAwait(false);
             }
 
-            return await ReportAsync(figures, cancellation).ConfigureAwait(false);
+            return await ReportAsync(figures).ConfigureAwait(false);
         }
         finally
         {
@@ -58,15 +58,22 @@ internal sealed class Benchmark(Options options)
     private async Task RunTableAsync(
         string directory, GuestFiles files, Guests guests, List<Column> columns, Figures figures, CancellationToken cancellation)
     {
-        for (int i = 0; i < options.Rounds; i++)
+        try
         {
-            Console.Error.Write($"run {i + 1} of {options.Rounds}:");
-            await new Round(options, guests, figures).RunAsync(columns, cancellation).ConfigureAwait(false);
-        }
+            for (int i = 0; i < options.Rounds; i++)
+            {
+                Console.Error.Write($"run {i + 1} of {options.Rounds}:");
+                await new Round(options, guests, figures).RunAsync(columns, cancellation).ConfigureAwait(false);
+            }
 
-        if (options.WithXm)
+            if (options.WithXm)
+            {
+                await BootWithXmAsync(directory, files, columns, figures, cancellation).ConfigureAwait(false);
+            }
+        }
+        catch (OperationCanceledException)
         {
-            await BootWithXmAsync(directory, files, columns, figures, cancellation).ConfigureAwait(false);
+            figures.AddProblem("interrupted: the table is of what was measured until then");
         }
 
         Console.WriteLine();
@@ -99,14 +106,14 @@ internal sealed class Benchmark(Options options)
         }
     }
 
-    private async Task<int> ReportAsync(Figures figures, CancellationToken cancellation)
+    private async Task<int> ReportAsync(Figures figures)
     {
         Console.WriteLine();
         WriteLines(figures.Skips);
         Console.WriteLine($"load {HostText.Load()} at the end{SpreadText(figures)}");
         if (options.RawFile is { } path)
         {
-            await File.WriteAllLinesAsync(path, figures.Raw, cancellation).ConfigureAwait(false);
+            await File.WriteAllLinesAsync(path, figures.Raw).ConfigureAwait(false);
         }
 
         foreach (string problem in figures.Problems)
