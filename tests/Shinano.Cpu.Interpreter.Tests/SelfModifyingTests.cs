@@ -162,7 +162,13 @@ public sealed class SelfModifyingTests
                         Label loop = a.CreateLabel();
                         a.mov(ecx, 3);
                         a.Label(ref loop);
-                        a.add(rax, value);
+                        for (int n = 0; n < 10; n++)
+                        {
+                            a.add(rax, value);
+                            a.push(rax);
+                            a.pop(rdx);
+                        }
+
                         a.dec(ecx);
                         a.jne(loop);
                     });
@@ -170,7 +176,7 @@ public sealed class SelfModifyingTests
 
                 guest.StateRef.Rip = Code + ((ulong)page << 12);
                 GuestProgram.AssertSyscall(guest.Run());
-                expected += 3 * (ulong)(page + 1);
+                expected += 30 * (ulong)(page + 1);
             }
         }
 
