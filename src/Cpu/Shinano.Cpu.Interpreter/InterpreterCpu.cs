@@ -8,11 +8,12 @@ namespace Shinano.Cpu.Interpreter;
 /// <summary>One vCPU of the interpreter: the run loop and the look-aside tables.</summary>
 internal sealed unsafe class InterpreterCpu : VirtualCpu
 {
-    private const ulong LastAsid = 0xFFF;
+    private const ulong LastAsid = Core.CarefulAsid - 1;
 
     private readonly Core* _core;
     private readonly Lock _revocationsGate = new();
     private readonly PrivateSlots _slots;
+    private readonly CarefulStepper _careful;
     private GCHandle _self;
     private List<WriteRevocation>? _revocations;
     private int _isRunning;
@@ -28,6 +29,7 @@ internal sealed unsafe class InterpreterCpu : VirtualCpu
         _core->Owner = GCHandle.ToIntPtr(_self);
         _core->ExitOp.Handler = &FlowHandlers.Exit;
         _slots = new PrivateSlots(this);
+        _careful = new CarefulStepper(_slots);
         FlushTranslations();
         engine.Code.Register(this);
     }
@@ -154,18 +156,22 @@ internal sealed unsafe class InterpreterCpu : VirtualCpu
                 Engine.Code.Acknowledge(this);
             }
 
-            if ((attention & AttentionBits.Kicked) != 0)
+            // The instruction after a MOV SS belongs to it; there is at most one.
+            CarefulReasons reasons = CarefulExecution.ReasonsOf(&c->Cpu);
+            if ((attention & AttentionBits.Kicked) != 0 && (reasons & CarefulReasons.Shadow) == 0)
             {
                 c->Exit = new CpuExit { Kind = CpuExitKind.Kicked };
                 break;
             }
 
-            if ((c->Cpu.Rflags & Rflags.Trap) != 0)
+            if (reasons != CarefulReasons.None)
             {
-                Step(c);
+                _careful.Step(c, reasons);
                 continue;
             }
 
+            // RF has a meaning for breakpoints only, and the first instruction clears it.
+            c->Cpu.Rflags &= ~Rflags.Resume;
             Op* op = FlowHandlers.Lookup(c, c->Cpu.Rip);
             Execute(c, op);
         }
@@ -194,7 +200,7 @@ internal sealed unsafe class InterpreterCpu : VirtualCpu
 
     /// <summary>Runs ops until one leaves. The exit op returns itself, so that the end is tested once per four instructions.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization | MethodImplOptions.NoInlining)]
-    private static void Execute(Core* c, Op* op)
+    internal static void Execute(Core* c, Op* op)
     {
         Op* exit = &c->ExitOp;
         do
@@ -205,20 +211,5 @@ internal sealed unsafe class InterpreterCpu : VirtualCpu
             op = op->Handler(c, op);
         }
         while (op != exit);
-    }
-
-    /// <summary>Executes one instruction with RFLAGS.TF set at its start, then the trap (SDM 3B §17.3.1.4).</summary>
-    private void Step(Core* c)
-    {
-        Interlocked.Or(ref c->Attention, AttentionBits.Step);
-        ulong count = c->Count;
-        Op* op = _slots.Fetch(c, c->Cpu.Rip);
-        Execute(c, op);
-        Interlocked.And(ref c->Attention, ~AttentionBits.Step);
-        if (c->HasExit == 0 && c->Count != count)
-        {
-            c->HasExit = 1;
-            c->Exit = new CpuExit { Kind = CpuExitKind.Exception, Vector = ExceptionVector.Debug, DebugStatus = 1UL << 14 };
-        }
     }
 }

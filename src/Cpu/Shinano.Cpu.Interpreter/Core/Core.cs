@@ -12,6 +12,9 @@ internal unsafe struct Core
     /// <summary>Entries of the instruction look-aside table; a power of two.</summary>
     public const int FetchEntries = 512;
 
+    /// <summary>The address-space number of the careful mode: no look-aside entry ever has it.</summary>
+    public const ulong CarefulAsid = 0xFFF;
+
     /// <summary>Largest operand of an instruction that is staged in <see cref="Scratch"/>: an XSAVE area.</summary>
     public const int ScratchSize = 1024;
 
@@ -34,7 +37,7 @@ internal unsafe struct Core
     public ulong FlagSign;
     public ulong FlagCarries;
 
-    /// <summary>Address-space number of the current context, 1 to 4095.</summary>
+    /// <summary>Address-space number of the current context, 1 to 4094; or <see cref="CarefulAsid"/>.</summary>
     public ulong Asid;
 
     /// <summary>Instructions completed.</summary>
@@ -71,6 +74,19 @@ internal unsafe struct Core
 
     /// <summary>PAUSE instructions executed.</summary>
     public ulong Pauses;
+
+    /// <summary>Non-zero in the careful mode (<see cref="CarefulStepper"/>): one iteration of a repeated string instruction, no look-aside entries.</summary>
+    public int Careful;
+
+    /// <summary>In the careful mode: what data accesses are looked at for.</summary>
+    public CarefulReasons Inspected;
+
+    /// <summary>In the careful mode: data breakpoints that the instruction met, as bits of DR6.</summary>
+    public ulong DataHits;
+
+    /// <summary>Non-zero: a repeated string instruction committed an iteration and is not done.</summary>
+    public int Iterated;
+    private readonly int _paddingToExit;
     public CpuExit Exit;
 
     /// <summary>Returned by a handler that leaves the run loop; its handler returns itself.</summary>
@@ -78,7 +94,7 @@ internal unsafe struct Core
     public fixed byte Scratch[ScratchSize];
 
     // Brings the tables to the constant offsets in CoreSlots, which checks them.
-    private fixed byte _paddingToTables[0x570];
+    private fixed byte _paddingToTables[0x558];
     public fixed ulong ReadTlb[2 * TlbEntries];
     public fixed ulong WriteTlb[2 * TlbEntries];
     public fixed ulong Fetch[2 * FetchEntries];
