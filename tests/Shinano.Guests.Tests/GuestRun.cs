@@ -42,13 +42,15 @@ internal sealed record GuestRun(int ExitCode, string Console, string Diagnostics
     /// <param name="vcpus">1 to 32.</param>
     /// <param name="memory">As the machine takes it: "256M".</param>
     /// <param name="cancellation">Ends the guest, hard.</param>
-    public static async Task<GuestRun> RunAsync(QuickstartGuest guest, int vcpus, string memory, CancellationToken cancellation)
+    /// <param name="engine">One of <see cref="GuestEngine"/>; null for the machine's own choice.</param>
+    public static async Task<GuestRun> RunAsync(
+        QuickstartGuest guest, int vcpus, string memory, CancellationToken cancellation, string? engine = null)
     {
         string machine = Path.Combine(AppContext.BaseDirectory, "Shinano.Machine.dll");
         ProcessStartInfo start = new(
             Environment.ProcessPath is { } path && Path.GetFileName(path) == "dotnet" ? path : "dotnet",
             [machine, "run", "--kernel", guest.KernelPath, "--ramdisk", guest.RamdiskPath, "--memory", memory,
-                "--vcpus", $"{vcpus}", "--cmdline", QuickstartGuest.CommandLine, "--stats"])
+                "--vcpus", $"{vcpus}", "--cmdline", QuickstartGuest.CommandLine, "--stats", .. GuestEngine.Arguments(engine)])
         {
             RedirectStandardInput = true,
             RedirectStandardOutput = true,

@@ -9,11 +9,12 @@ internal static class KernelLog
         """;
 
     // Errors without a fault of ours. The general kernel finds no machine-check banks (docs/quirks.md). A PV kernel of Linux 6.1 knows no local
-    // APIC ("Firmware: ffff", its BAD_APICID), so that no identifier from CPUID would match.
+    // APIC ("Firmware: ffff", its BAD_APICID), so that no identifier from CPUID would match. On AMD's Zen kernels point to their documentation of SRSO.
     private static readonly string[] Known =
     [
         "mce: Unable to init MCE device",
         "APIC id mismatch. Firmware: ffff",
+        "Speculative Return Stack Overflow: WARNING: See ",
     ];
 
     private static readonly string[] Words =

@@ -2,8 +2,10 @@
  * A program that works its machine hard and knows every right answer: faults at exact addresses, signals, processes, threads,
  * futexes, timers, floating point across context switches, self-modifying code, checksums.
  *
- *   stress [-s SECONDS] [-w WORKERS] [-c CHECK]   rounds of all checks (or of one) in WORKERS processes at once
- *   stress -S BYTES                               writes the deterministic stream to standard output
+ *   stress [-s SECONDS] [-w WORKERS] [-g GROUP] [-c CHECK]   rounds of a group's checks (or of one) in WORKERS processes at once;
+ *                                                            the groups are "system" (usual), "cpu" and "all"
+ *   stress -S BYTES                                          writes the deterministic stream to standard output
+ *   stress -T STEPS                                          steps a program and prints "TRAIL" and a hash of where it went
  *
  * Prints a line for each check of the first round, one for each worker, and "STRESS OK" or "STRESS FAIL what" at the end.
  * Build: gcc -O2 -static -pthread stress*.c. It must pass on real hardware.
@@ -18,26 +20,45 @@
 #include <time.h>
 #include <unistd.h>
 
+enum { SYSTEM = 1, CPU = 2 };
+
 static const struct {
     const char *name;
     void (*run)(uint64_t seed);
+    int group;
 } checks[] = {
-    { "faults", check_faults },
-    { "traps", check_traps },
-    { "arithmetic-faults", check_arithmetic_faults },
-    { "signals", check_signals },
-    { "timers", check_timers },
-    { "mmap", check_mmap },
-    { "self-modifying", check_self_modifying },
-    { "checksums", check_checksums },
-    { "floating-point", check_floating_point },
-    { "fp-switches", check_fp_switches },
-    { "threads", check_threads },
-    { "futex", check_futex },
-    { "clock", check_clock },
-    { "fork", check_fork },
-    { "exec", check_exec },
-    { "pipes", check_pipes },
+    { "faults", check_faults, SYSTEM },
+    { "traps", check_traps, SYSTEM },
+    { "arithmetic-faults", check_arithmetic_faults, SYSTEM },
+    { "signals", check_signals, SYSTEM },
+    { "timers", check_timers, SYSTEM },
+    { "mmap", check_mmap, SYSTEM },
+    { "self-modifying", check_self_modifying, SYSTEM },
+    { "checksums", check_checksums, SYSTEM },
+    { "floating-point", check_floating_point, SYSTEM },
+    { "fp-switches", check_fp_switches, SYSTEM },
+    { "threads", check_threads, SYSTEM },
+    { "futex", check_futex, SYSTEM },
+    { "clock", check_clock, SYSTEM },
+    { "fork", check_fork, SYSTEM },
+    { "exec", check_exec, SYSTEM },
+    { "pipes", check_pipes, SYSTEM },
+    { "jit", check_jit, CPU },
+    { "jit-self", check_jit_self, CPU },
+    { "jit-alias", check_jit_alias, CPU },
+    { "jit-threads", check_jit_threads, CPU },
+    { "jit-live", check_jit_live, CPU },
+    { "exact", check_exact, CPU },
+    { "step", check_step, CPU },
+    { "watch", check_watch, CPU },
+    { "locks", check_locks, CPU },
+    { "longjmp", check_longjmp, CPU },
+    { "recursion", check_recursion, CPU },
+    { "coroutines", check_coroutines, CPU },
+    { "remap", check_remap, CPU },
+    { "crossing", check_crossing, CPU },
+    { "control", check_control, CPU },
+    { "alignment", check_alignment, CPU },
 };
 
 static const char *current = "start";
@@ -74,7 +95,7 @@ static long now(void)
     return time.tv_sec;
 }
 
-static int worker(int number, long seconds, const char *only)
+static int worker(int number, long seconds, int group, const char *only)
 {
     uint64_t seed = 0x9e3779b97f4a7c15ULL * (number + 1);
     long end = now() + seconds;
@@ -82,7 +103,7 @@ static int worker(int number, long seconds, const char *only)
     int done = 0;
     do {
         for (size_t i = 0; i < sizeof checks / sizeof *checks; i++) {
-            if (only && strcmp(only, checks[i].name))
+            if (only ? strcmp(only, checks[i].name) : !(checks[i].group & group))
                 continue;
             current = checks[i].name;
             checks[i].run(next_random(&seed) | 1);
@@ -119,13 +140,16 @@ int main(int count, char **arguments)
     long seconds = 0;
     long workers = sysconf(_SC_NPROCESSORS_ONLN);
     const char *only = NULL;
+    int group = SYSTEM;
     if (count > 1 && !strcmp(arguments[1], "--exec-child"))
         return exec_child(count, arguments);
-    for (int option; (option = getopt(count, arguments, "s:w:c:S:")) != -1;) {
+    for (int option; (option = getopt(count, arguments, "s:w:g:c:S:T:")) != -1;) {
         switch (option) {
         case 's': seconds = atol(optarg); break;
         case 'w': workers = atol(optarg); break;
+        case 'g': group = !strcmp(optarg, "all") ? SYSTEM | CPU : !strcmp(optarg, "cpu") ? CPU : SYSTEM; break;
         case 'c': only = optarg; break;
+        case 'T': say("TRAIL %016lx\n", step_trail_hash(atoi(optarg))); return 0;
         case 'S': return write_stream(strtoull(optarg, NULL, 0));
         default: return 2;
         }
@@ -136,7 +160,7 @@ int main(int count, char **arguments)
         if (child < 0)
             stress_fail("fork of worker %d: %s", i, strerror(errno));
         if (child == 0)
-            _exit(worker(i, seconds, only));
+            _exit(worker(i, seconds, group, only));
     }
     int bad = 0;
     for (int i = 0; i < workers; i++) {

@@ -53,6 +53,23 @@ void check_clock(uint64_t seed);           /* stress_threads.c */
 void check_fork(uint64_t seed);            /* stress_process.c */
 void check_exec(uint64_t seed);            /* stress_process.c */
 void check_pipes(uint64_t seed);           /* stress_process.c */
+void check_jit(uint64_t seed);             /* stress_jit.c */
+void check_jit_self(uint64_t seed);        /* stress_jit.c */
+void check_jit_alias(uint64_t seed);       /* stress_jit.c */
+void check_jit_threads(uint64_t seed);     /* stress_jit_threads.c */
+void check_jit_live(uint64_t seed);        /* stress_jit_threads.c */
+void check_exact(uint64_t seed);           /* stress_exact.c */
+void check_step(uint64_t seed);            /* stress_step.c */
+void check_watch(uint64_t seed);           /* stress_watch.c */
+void check_locks(uint64_t seed);           /* stress_locks.c */
+void check_longjmp(uint64_t seed);         /* stress_stack.c */
+void check_recursion(uint64_t seed);       /* stress_stack.c */
+void check_coroutines(uint64_t seed);      /* stress_stack.c */
+void check_remap(uint64_t seed);           /* stress_remap.c */
+void check_crossing(uint64_t seed);        /* stress_crossing.c */
+void check_control(uint64_t seed);         /* stress_control.c */
+void check_alignment(uint64_t seed);       /* stress_control.c */
+uint64_t step_trail_hash(int steps);       /* stress_step.c: of the addresses that so many steps of a program come to */
 int exec_child(int count, char **arguments); /* what check_exec starts */
 
 #endif

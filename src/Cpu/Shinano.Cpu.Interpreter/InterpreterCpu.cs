@@ -11,6 +11,7 @@ internal unsafe class InterpreterCpu : VirtualCpu
     private readonly Core* _core;
     private readonly Lock _revocationsGate = new();
     private readonly PrivateSlots _slots;
+    private readonly CarefulStepper _careful;
     private GCHandle _self;
     private List<WriteRevocation>? _revocations;
     private int _isRunning;
@@ -25,6 +26,7 @@ internal unsafe class InterpreterCpu : VirtualCpu
         _core->Owner = GCHandle.ToIntPtr(_self);
         _core->ExitOp.Handler = &FlowHandlers.Exit;
         _slots = new PrivateSlots(this);
+        _careful = new CarefulStepper(_slots);
         LookAsideTables.Reset(_core);
         engine.Code.Register(this);
     }
@@ -109,8 +111,10 @@ internal unsafe class InterpreterCpu : VirtualCpu
     protected override void RunCore(ref CpuExit exit)
     {
         Core* c = _core;
-        BeginRun();
+        Interlocked.Exchange(ref _isRunning, 1);
+        LookAsideTables.Select(c);
         ArithmeticFlags.Write(c, c->Cpu.Rflags);
+        c->HasExit = 0;
         while (c->HasExit == 0)
         {
             int attention = Volatile.Read(ref c->Attention);
@@ -119,39 +123,28 @@ internal unsafe class InterpreterCpu : VirtualCpu
                 Engine.Code.Acknowledge(this);
             }
 
-            if ((attention & AttentionBits.Kicked) != 0)
+            // The instruction after a MOV SS belongs to it; there is at most one.
+            CarefulReasons reasons = CarefulExecution.ReasonsOf(&c->Cpu);
+            if ((attention & AttentionBits.Kicked) != 0 && (reasons & CarefulReasons.Shadow) == 0)
             {
                 c->Exit = new CpuExit { Kind = CpuExitKind.Kicked };
                 break;
             }
 
-            if ((c->Cpu.Rflags & Rflags.Trap) != 0)
+            if (reasons != CarefulReasons.None)
             {
-                Step(c);
+                _careful.Step(c, reasons);
                 continue;
             }
 
-            Op* op = FlowHandlers.Lookup(c, c->Cpu.Rip);
-            Execute(c, op);
+            // RF has a meaning for breakpoints only, and the first instruction clears it.
+            c->Cpu.Rflags &= ~Rflags.Resume;
+            Advance(c);
         }
 
         c->Cpu.Rflags = ArithmeticFlags.ReadAll(c);
         exit = c->Exit;
-        EndRun();
-    }
-
-    /// <summary>To be called at the start of <see cref="RunCore"/>.</summary>
-    protected void BeginRun()
-    {
-        Interlocked.Exchange(ref _isRunning, 1);
-        LookAsideTables.Select(_core);
-        _core->HasExit = 0;
-    }
-
-    /// <summary>To be called at the end of <see cref="RunCore"/>, after the last guest instruction.</summary>
-    protected void EndRun()
-    {
-        if ((Volatile.Read(ref _core->Attention) & AttentionBits.CodeCache) != 0)
+        if ((Volatile.Read(ref c->Attention) & AttentionBits.CodeCache) != 0)
         {
             // Also on the way out: a write made just before the exit must be seen by those who run on.
             Engine.Code.Acknowledge(this);
@@ -159,6 +152,9 @@ internal unsafe class InterpreterCpu : VirtualCpu
 
         Volatile.Write(ref _isRunning, 0);
     }
+
+    /// <summary>Runs at full speed until something else must be done: an exit is prepared, somebody wants attention, or the state may ask for care.</summary>
+    protected virtual void Advance(Core* c) => Execute(c, FlowHandlers.Lookup(c, c->Cpu.Rip));
 
     /// <inheritdoc/>
     protected override void Dispose(bool disposing)
@@ -173,7 +169,7 @@ internal unsafe class InterpreterCpu : VirtualCpu
 
     /// <summary>Runs ops until one leaves. The exit op returns itself, so that the end is tested once per four instructions.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization | MethodImplOptions.NoInlining)]
-    protected static void Execute(Core* c, Op* op)
+    internal static void Execute(Core* c, Op* op)
     {
         Op* exit = &c->ExitOp;
         do
@@ -184,20 +180,5 @@ internal unsafe class InterpreterCpu : VirtualCpu
             op = op->Handler(c, op);
         }
         while (op != exit);
-    }
-
-    /// <summary>Executes one instruction with RFLAGS.TF set at its start, then the trap (SDM 3B §17.3.1.4).</summary>
-    protected void Step(Core* c)
-    {
-        Interlocked.Or(ref c->Attention, AttentionBits.Step);
-        ulong count = c->Count;
-        Op* op = _slots.Fetch(c, c->Cpu.Rip);
-        Execute(c, op);
-        Interlocked.And(ref c->Attention, ~AttentionBits.Step);
-        if (c->HasExit == 0 && c->Count != count)
-        {
-            c->HasExit = 1;
-            c->Exit = new CpuExit { Kind = CpuExitKind.Exception, Vector = ExceptionVector.Debug, DebugStatus = 1UL << 14 };
-        }
     }
 }

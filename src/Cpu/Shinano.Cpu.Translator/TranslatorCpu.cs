@@ -3,7 +3,6 @@ using System.Runtime.InteropServices;
 using Shinano.Cpu.Interpreter;
 using Shinano.Linux;
 using Shinano.Memory;
-using Shinano.X86;
 
 namespace Shinano.Cpu.Translator;
 
@@ -25,7 +24,7 @@ internal sealed unsafe class TranslatorCpu : InterpreterCpu
     private readonly byte[] _windowPage = GC.AllocateArray<byte>(2 * GuestMemory.PageSize, pinned: true);
     private TranslationMode _mode;
     private long _generation;
-    private bool _flagsAreLazy;
+    private bool _flagsAreLazy = true;
 
     public TranslatorCpu(TranslatorEngine engine, InterpreterEngine interpreter)
         : base(interpreter, sizeof(NativeState) - sizeof(Core))
@@ -115,93 +114,54 @@ internal sealed unsafe class TranslatorCpu : InterpreterCpu
     }
 
     /// <inheritdoc/>
-    protected override void RunCore(ref CpuExit exit)
+    protected override void Advance(Core* c)
     {
-        Core* c = Core;
-        BeginRun();
-        _flagsAreLazy = true;
-        ArithmeticFlags.Write(c, c->Cpu.Rflags);
+        if (_generation != _engine.Cache.Generation)
+        {
+            ForgetCode();
+        }
+
+        if (!MayTranslate(c))
+        {
+            Interpret(c);
+            return;
+        }
+
         BindThread();
         EnterMode();
-        while (c->HasExit == 0)
+        NativeExit reason = NativeExit.Lookup;
+        while (reason == NativeExit.Lookup && c->HasExit == 0)
         {
-            int attention = Volatile.Read(ref c->Attention);
-            if ((attention & AttentionBits.CodeCache) != 0)
-            {
-                Engine.Code.Acknowledge(this);
-            }
-
-            if (_generation != _engine.Cache.Generation)
-            {
-                ForgetCode();
-            }
-
-            if ((attention & AttentionBits.Kicked) != 0)
-            {
-                c->Exit = new CpuExit { Kind = CpuExitKind.Kicked };
-                break;
-            }
-
-            if (MustInterpret(c))
-            {
-                InterpretCarefully(c);
-                EnterMode();
-                continue;
-            }
-
-            nint code = FindCode(c, c->Cpu.Rip);
-            if (code != 0)
-            {
-                RunTranslated(c, code);
-            }
-            else if (c->HasExit == 0)
-            {
-                Interpret(c);
-            }
+            nint code = (Volatile.Read(ref c->Attention) & AttentionBits.Wanted) == 0 ? FindCode(c, c->Cpu.Rip) : 0;
+            reason = code == 0 ? NativeExit.Interpret : RunTranslated(c, code);
         }
 
         MakeFlagsLazy(c);
-        c->Cpu.Rflags = ArithmeticFlags.ReadAll(c);
-        exit = c->Exit;
-        EndRun();
+        if (reason == NativeExit.Interpret && c->HasExit == 0 && (Volatile.Read(ref c->Attention) & AttentionBits.Wanted) == 0)
+        {
+            Interpret(c);
+        }
     }
 
     /// <summary>
-    /// States in which only the interpreter is exact: single step, unmasked SSE exceptions, and a CR0 or CR4 under which vector instructions fault.
+    /// False in states in which only the interpreter is exact: unmasked SSE exceptions, and a CR0 or CR4 under which vector instructions fault.
     /// </summary>
-    private static bool MustInterpret(Core* c)
+    private static bool MayTranslate(Core* c)
     {
         const ulong EmulationOrTaskSwitched = (1 << 2) | (1 << 3);
         const ulong OsFxsr = 1 << 9;
         const uint MxcsrMasks = 0x1F80;
-        return (c->Cpu.Rflags & Rflags.Trap) != 0
-            || (c->Cpu.Cr0 & EmulationOrTaskSwitched) != 0
-            || (c->Cpu.Cr4 & OsFxsr) == 0
-            || (*(uint*)(c->Cpu.Xsave + CpuState.MxcsrOffset) & MxcsrMasks) != MxcsrMasks;
+        return (c->Cpu.Cr0 & EmulationOrTaskSwitched) == 0
+            && (c->Cpu.Cr4 & OsFxsr) != 0
+            && (*(uint*)(c->Cpu.Xsave + CpuState.MxcsrOffset) & MxcsrMasks) == MxcsrMasks;
     }
+
+    /// <summary>One block in the interpreter.</summary>
+    private static void Interpret(Core* c) => Execute(c, FlowHandlers.Find(c, c->Cpu.Rip));
 
     [UnmanagedCallersOnly]
     private static ulong Fill(NativeState* state, ulong address, uint request) =>
         Unsafe.As<TranslatorCpu>(Of(&state->Core)).TryFill(address, request) ? 1UL : 0UL;
-
-    private void InterpretCarefully(Core* c)
-    {
-        MakeFlagsLazy(c);
-        if ((c->Cpu.Rflags & Rflags.Trap) != 0)
-        {
-            Step(c);
-        }
-        else
-        {
-            Execute(c, FlowHandlers.Find(c, c->Cpu.Rip));
-        }
-    }
-
-    private void Interpret(Core* c)
-    {
-        MakeFlagsLazy(c);
-        Execute(c, FlowHandlers.Find(c, c->Cpu.Rip));
-    }
 
     /// <summary>Code to enter for an address: from the jump cache, the translations, or made now when the address is hot. 0 for none.</summary>
     private nint FindCode(Core* c, ulong rip)
@@ -246,7 +206,9 @@ internal sealed unsafe class TranslatorCpu : InterpreterCpu
         return _engine.Cache.Translate(this, rip, page, _mode);
     }
 
-    private void RunTranslated(Core* c, nint code)
+    /// <summary>Enters translated code.</summary>
+    /// <returns><see cref="NativeExit.Lookup"/> to go on at RIP, <see cref="NativeExit.Interpret"/> when that is the interpreter's, or that an exit is prepared.</returns>
+    private NativeExit RunTranslated(Core* c, nint code)
     {
         MakeFlagsNative(c);
         ulong before = c->Count;
@@ -256,26 +218,35 @@ internal sealed unsafe class TranslatorCpu : InterpreterCpu
         Entries++;
         _engine.Thunks.Enter(_state, code);
         TranslatedInstructions += c->Count - before;
-        switch ((NativeExit)_state->ExitReason)
+        NativeExit reason = (NativeExit)_state->ExitReason;
+        switch (reason)
         {
             case NativeExit.Link:
                 Connect(c, (int)_state->ExitArgument);
-                break;
-            case NativeExit.Interpret:
-                Interpret(c);
-                break;
+                return NativeExit.Lookup;
+            case NativeExit.Return:
+                return CompleteReturn(c);
             case NativeExit.Syscall:
                 c->HasExit = 1;
                 c->Exit = new CpuExit { Kind = CpuExitKind.Syscall };
-                break;
-            case NativeExit.Return when !SlowAccess.IsCanonical(c->Cpu.Rip):
-                // A fault of the return itself: take it back and let the interpreter execute it.
-                c->Count--;
-                c->Cpu.Gpr[HostRegisters.Rsp] -= sizeof(ulong);
-                c->Cpu.Rip = _state->ReturnRip;
-                Interpret(c);
-                break;
+                return reason;
+            default:
+                return reason;
         }
+    }
+
+    /// <summary>A return whose target is not canonical is itself what faults: it is taken back, and the interpreter executes it.</summary>
+    private NativeExit CompleteReturn(Core* c)
+    {
+        if (SlowAccess.IsCanonical(c->Cpu.Rip))
+        {
+            return NativeExit.Lookup;
+        }
+
+        c->Count--;
+        c->Cpu.Gpr[HostRegisters.Rsp] -= sizeof(ulong);
+        c->Cpu.Rip = _state->ReturnRip;
+        return NativeExit.Interpret;
     }
 
     /// <summary>Goes on at the target of a direct jump, and makes the jump lead there by itself when that is translated.</summary>

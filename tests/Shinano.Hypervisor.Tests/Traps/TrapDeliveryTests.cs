@@ -36,7 +36,7 @@ public sealed unsafe class TrapDeliveryTests : IDisposable
         Assert.Equal(TrapTestDomain.KernelStackTop - 0x20 - 64, after->Gpr[4]);
         Assert.Equal(
             [0xC1, 0x11, 0x1234, TrapTestDomain.KernelCode, KernelSelector | (1UL << 32),
-                Rflags.AlwaysOne | Rflags.Carry | Rflags.AlignmentCheck | Rflags.Direction, TrapTestDomain.KernelStackTop - 0x18, 0xE02B],
+                Rflags.AlwaysOne | Rflags.Carry | Rflags.AlignmentCheck | Rflags.Direction | Rflags.Resume, TrapTestDomain.KernelStackTop - 0x18, 0xE02B],
             _domain.Stack(8));
         Assert.Equal(Rflags.AlwaysOne | Rflags.Interrupt | Rflags.Carry | Rflags.Direction, after->Rflags);
         Assert.Equal(FlatSegments.Code64, after->Cs.Selector);
@@ -62,10 +62,39 @@ public sealed unsafe class TrapDeliveryTests : IDisposable
         Assert.Equal(0x1111UL, _domain.Vcpu.State->Gs.Base);
         Assert.Equal(0xDEAD000UL, _domain.Memory.Shared<ulong>(_domain.Vcpu.VcpuInfoAddress + 16));
         Assert.Equal(
-            [6, TrapTestDomain.UserCode, 0xE033, Rflags.AlwaysOne | Rflags.Interrupt, TrapTestDomain.UserStackTop - 8, 0xE02B],
+            [6, TrapTestDomain.UserCode, 0xE033, Rflags.AlwaysOne | Rflags.Interrupt | Rflags.Resume, TrapTestDomain.UserStackTop - 8, 0xE02B],
             _domain.Stack(8)[2..]);
         Assert.Equal(TrapTestDomain.KernelStackTop - 64, _domain.Vcpu.State->Gpr[4]);
         Assert.Equal(1, _domain.UpcallMask);
+    }
+
+    [Fact]
+    public void A_debug_exception_sets_dr6_and_leaves_the_resume_flag_alone()
+    {
+        _domain.Run((CpuState* _, ref CpuExit exit) =>
+        {
+            Exception(ref exit, ExceptionVector.Debug);
+            exit.DebugStatus = 1 << 2;
+        });
+        Assert.Equal(0xFFFF_0FF4UL, _domain.Vcpu.State->Dr[6]);
+        Assert.Equal(TrapTestDomain.HandlerOf(1), _domain.Vcpu.State->Rip);
+        Assert.Equal(0UL, _domain.Stack(5)[4] & Rflags.Resume);
+    }
+
+    [Fact]
+    public void A_guest_that_steps_gets_its_trap_after_cpuid()
+    {
+        _domain.Run((CpuState* state, ref CpuExit exit) =>
+        {
+            state->Rflags |= Rflags.Trap | Rflags.Resume;
+            exit.Kind = CpuExitKind.Cpuid;
+            exit.InstructionLength = 2;
+        });
+        Assert.Equal(0xFFFF_4FF0UL, _domain.Vcpu.State->Dr[6]);
+        Assert.Equal(TrapTestDomain.HandlerOf(1), _domain.Vcpu.State->Rip);
+        Assert.Equal(
+            [TrapTestDomain.KernelCode + 2, KernelSelector | (1UL << 32), Rflags.AlwaysOne | Rflags.Trap],
+            _domain.Stack(5)[2..]);
     }
 
     [Fact]

@@ -177,6 +177,12 @@ public sealed unsafe class TrapHypercallTests : IDisposable
         Assert.Equal(-Errno.Perm, Call(HypercallNumber.SetDebugReg, 1, 0xFFFF_8000_0000_0000));
         Assert.Equal(-Errno.Perm, Call(HypercallNumber.SetDebugReg, 7, 1 << 13));
         Assert.Equal(-Errno.Invalid, Call(HypercallNumber.SetDebugReg, 7, 1UL << 32));
+
+        // Watching ports needs CR4.DE, once any breakpoint is on.
+        Assert.Equal(-Errno.Perm, Call(HypercallNumber.SetDebugReg, 7, (2 << 28) | 1));
+        Assert.Equal(0, Call(HypercallNumber.SetDebugReg, 7, 2 << 28));
+        Assert.Equal(0, Call(HypercallNumber.SetDebugReg, 7, (1 << 28) | 1));
+        Assert.Equal((1 << 28) | 0x401, Call(HypercallNumber.GetDebugReg, 7));
         Assert.Equal(0, Call(HypercallNumber.SetDebugReg, 6, 0));
         Assert.Equal(0xFFFF0FF0, Call(HypercallNumber.GetDebugReg, 6));
         Assert.Equal(-Errno.NoDevice, Call(HypercallNumber.GetDebugReg, 8));

@@ -9,6 +9,9 @@ internal static class AttentionBits
     /// <summary>The code cache wants write translations dropped or retired code acknowledged.</summary>
     public const int CodeCache = 2;
 
+    /// <summary>Those for which running code must be left.</summary>
+    public const int Wanted = Kicked | CodeCache;
+
     /// <summary>One instruction at a time: every way to a next block leaves the run loop.</summary>
     public const int Step = 4;
 

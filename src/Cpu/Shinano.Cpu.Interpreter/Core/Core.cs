@@ -80,12 +80,24 @@ internal unsafe struct Core
 
     /// <summary>PAUSE instructions executed.</summary>
     public ulong Pauses;
+
+    /// <summary>Non-zero in the careful mode (<see cref="CarefulStepper"/>): one iteration of a repeated string instruction, no look-aside entries.</summary>
+    public int Careful;
+
+    /// <summary>In the careful mode: what data accesses are looked at for.</summary>
+    public CarefulReasons Inspected;
+
+    /// <summary>In the careful mode: data breakpoints that the instruction met, as bits of DR6.</summary>
+    public ulong DataHits;
+
+    /// <summary>Non-zero: a repeated string instruction committed an iteration and is not done.</summary>
+    public int Iterated;
+    private readonly int _paddingToExit;
     public CpuExit Exit;
 
     /// <summary>Returned by a handler that leaves the run loop; its handler returns itself.</summary>
     public Op ExitOp;
     public fixed byte Scratch[ScratchSize];
-
 
     /// <summary>Per context: slots of the data tables that are not empty.</summary>
     public fixed ushort UsedData[Contexts * TlbEntries];
@@ -95,7 +107,7 @@ internal unsafe struct Core
     public fixed int UsedDataCount[Contexts];
     public fixed int UsedFetchCount[Contexts];
 
-    /// <summary>Per context a table for reads and one for writes.</summary>
-    public fixed byte Data[Contexts * 2 * TableBytes];
+    /// <summary>Per context a table for reads and one for writes; last two that stay empty, for the careful mode.</summary>
+    public fixed byte Data[(Contexts + 1) * 2 * TableBytes];
     public fixed ulong Fetch[Contexts * 2 * FetchEntries];
 }

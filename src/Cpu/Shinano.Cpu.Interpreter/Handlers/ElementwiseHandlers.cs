@@ -22,6 +22,8 @@ internal static unsafe class ElementwiseHandlers
             return &c->ExitOp;
         }
 
+        // Masked accesses and gathers are not checked for alignment (AMD's CPUs do so; the SDM leaves it open).
+        c->Inspected &= ~CarefulReasons.AlignmentChecks;
         ElementMemory memory = new(c, op);
         return instruction.Execute(&c->Cpu, FullForm.Offset(c, op), ((ulong*)c)[op->Segment], ref memory) switch
         {

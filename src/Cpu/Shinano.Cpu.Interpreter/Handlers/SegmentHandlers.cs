@@ -23,12 +23,18 @@ internal static unsafe class SegmentHandlers
     /// <summary>MOV Sreg, r/m16: R2 is the segment register.</summary>
     public static Op* MoveTo(Core* c, Op* op)
     {
-        if (!Operands.Read1<Size16>(c, op, out ulong selector))
+        if (!Operands.Read1<Size16>(c, op, out ulong selector) || !TryLoad(c, op, op->R2, (ushort)selector))
         {
             return &c->ExitOp;
         }
 
-        return TryLoad(c, op, op->R2, (ushort)selector) ? op + 1 : &c->ExitOp;
+        if (op->R2 == Ss)
+        {
+            // Only the careful mode has debug traps to hold off; interrupts of a PV guest come at exits.
+            c->Cpu.InterruptShadow = (ulong)c->Careful;
+        }
+
+        return op + 1;
     }
 
     /// <summary>MOV r/m, Sreg: a register is zero-extended from 16 bits, memory gets 16 bits.</summary>

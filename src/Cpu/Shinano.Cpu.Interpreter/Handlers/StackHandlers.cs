@@ -150,10 +150,9 @@ internal static unsafe class StackHandlers
         }
 
         c->Cpu.Gpr[Rsp] = stack + (ulong)TSize.Bytes;
-        bool trapBefore = (c->Cpu.Rflags & Rflags.Trap) != 0;
+        ulong before = c->Cpu.Rflags;
         LoadFlags(c, value, TSize.Bytes == 2 ? 0xFFFFUL : 0xFFFF_FFFF);
-        bool trap = (c->Cpu.Rflags & Rflags.Trap) != 0;
-        return trap != trapBefore ? FlowHandlers.LeaveAfter(c, op) : op + 1;
+        return CarefulExecution.FlagsMatter(before, c->Cpu.Rflags) ? FlowHandlers.LeaveAfter(c, op) : op + 1;
     }
 
     /// <summary>Takes RFLAGS from a value as POPF and IRET do at the current privilege (SDM 2B, POPF, table 4-16).</summary>

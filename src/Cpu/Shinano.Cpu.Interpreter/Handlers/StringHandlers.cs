@@ -27,7 +27,7 @@ internal static unsafe class StringHandlers
             ulong source = segment + (c->Cpu.Gpr[Rsi] & mask);
             ulong target = c->Cpu.Gpr[Rdi] & mask;
             ulong count = 1;
-            if (repeat && forward)
+            if (repeat && forward && c->Careful == 0)
             {
                 count = Math.Min(c->Cpu.Gpr[Rcx] & mask, Math.Min(Room<TSize>(source), Room<TSize>(target)));
             }
@@ -81,7 +81,7 @@ internal static unsafe class StringHandlers
         {
             ulong target = c->Cpu.Gpr[Rdi] & mask;
             ulong count = 1;
-            if (repeat && forward)
+            if (repeat && forward && c->Careful == 0)
             {
                 count = Math.Min(c->Cpu.Gpr[Rcx] & mask, Room<TSize>(target));
             }
@@ -264,6 +264,7 @@ internal static unsafe class StringHandlers
 
     private static Op* Interrupted(Core* c, Op* op)
     {
+        c->Iterated = 1;
         c->Count += op->Position;
         return FlowHandlers.Leave(c, c->PageLinear + op->Offset);
     }

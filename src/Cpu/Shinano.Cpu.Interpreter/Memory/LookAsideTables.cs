@@ -13,7 +13,7 @@ internal static unsafe class LookAsideTables
     /// <summary>Makes all tables empty, whatever they hold.</summary>
     public static void Reset(Core* c)
     {
-        for (int table = 0; table < Core.Contexts * 2; table++)
+        for (int table = 0; table < (Core.Contexts + 1) * 2; table++)
         {
             TlbEntry* entries = (TlbEntry*)(c->Data + (table * Core.TableBytes));
             for (ulong slot = 0; slot < Core.TlbEntries; slot++)
@@ -39,6 +39,9 @@ internal static unsafe class LookAsideTables
         c->DataTables = c->Data + (context * 2 * Core.TableBytes);
         c->FetchTable = (FetchEntry*)c->Fetch + (context * Core.FetchEntries);
     }
+
+    /// <summary>Makes the empty tables the current ones for data: every access is a slow one.</summary>
+    public static void SelectEmpty(Core* c) => c->DataTables = c->Data + (Core.Contexts * 2 * Core.TableBytes);
 
     /// <summary>Enters a translation into an entry of the current context's tables.</summary>
     /// <param name="host">Host address of the byte at <paramref name="address"/>.</param>

@@ -63,6 +63,11 @@ internal static unsafe class SlowAccess
     [MethodImpl(MethodImplOptions.NoInlining)]
     public static byte* ReadPointer(Core* c, Op* op, ulong address, int size)
     {
+        if (c->Inspected != CarefulReasons.None && !CarefulStepper.Inspect(c, op, address, size, write: false))
+        {
+            return null;
+        }
+
         ulong last = address + (ulong)(size - 1);
         if (((address ^ last) & PageMask) == 0)
         {
@@ -93,6 +98,11 @@ internal static unsafe class SlowAccess
     [MethodImpl(MethodImplOptions.NoInlining)]
     public static byte* BeginUpdate(Core* c, Op* op, ulong address, int size)
     {
+        if (c->Inspected != CarefulReasons.None && !CarefulStepper.Inspect(c, op, address, size, write: true))
+        {
+            return null;
+        }
+
         ulong last = address + (ulong)(size - 1);
         if (!IsCanonical(last))
         {
@@ -213,13 +223,17 @@ internal static unsafe class SlowAccess
             c->LargePageSeen = 1;
         }
 
-        LookAsideTables.Enter(c, GuestAccess.ReadEntry(c, address), address, host);
+        if (c->Careful == 0)
+        {
+            LookAsideTables.Enter(c, GuestAccess.ReadEntry(c, address), address, host);
+        }
+
         if (access == PageFaultErrors.Write)
         {
             c->LastPhysical = found.Physical;
             bool code = !cpu.Engine.Code.NoteWritable(found.Physical >> GuestMemory.PageShift);
             c->LastIsCode = code ? 1 : 0;
-            if (!code)
+            if (!code && c->Careful == 0)
             {
                 LookAsideTables.Enter(c, GuestAccess.WriteEntry(c, address), address, host);
             }

@@ -70,7 +70,7 @@ internal sealed class BlockEmitter
 
         // TEST byte [attention], mask: every loop passes a block's entry, so every loop polls.
         _code.Op(0, false, 0xF6, 0, HostOperand.State(NativeLayout.Attention));
-        _code.Byte(AttentionBits.Kicked | AttentionBits.CodeCache);
+        _code.Byte(AttentionBits.Wanted);
         _code.JumpIf(NotEqual, attention);
         Cold(() =>
         {

@@ -59,18 +59,9 @@ public sealed unsafe class PageTableWriteEmulator(MmuHypercalls mmu)
         }
 
         vcpu.State->Rip += (ulong)instruction.Length;
-        vcpu.State->Rflags &= ~Rflags.Resume;
-        if ((vcpu.State->Rflags & Rflags.Trap) != 0)
-        {
-            vcpu.State->Dr[6] |= DebugRegisters.Dr6AlwaysOne | DebugSingleStep;
-            TrapDelivery.Inject(vcpu, ExceptionVector.Debug);
-        }
-
+        TrapDelivery.CompleteInstruction(vcpu);
         return true;
     }
-
-    /// <summary>DR6.BS (SDM 3B §17.2.3).</summary>
-    private const ulong DebugSingleStep = 1 << 14;
 
     private static bool TryDecode(PvVcpu vcpu, out Instruction instruction)
     {

@@ -1,3 +1,4 @@
+using Shinano.X86;
 using Shinano.XenAbi;
 
 namespace Shinano.Hypervisor.Traps;
@@ -46,7 +47,8 @@ internal static unsafe class DebugRegisters
                     return -Errno.Invalid;
                 }
 
-                if ((value & Dr7GeneralDetect) != 0)
+                if ((value & Dr7GeneralDetect) != 0
+                    || ((value & DebugControl.AnyEnabled) != 0 && WatchesPorts(value) && (vcpu.Traps.GuestCr4 & Cr4DebugExtensions) == 0))
                 {
                     return -Errno.Perm;
                 }
@@ -75,6 +77,10 @@ internal static unsafe class DebugRegisters
         value = vcpu.State->Dr[register is 4 or 5 ? register + 2 : register];
         return true;
     }
+
+    /// <summary>As Xen, which looks at every R/W field once one breakpoint is on. No port belongs to a PV domain, so that such a breakpoint is never met.</summary>
+    private static bool WatchesPorts(ulong dr7) =>
+        Enumerable.Range(0, DebugControl.Count).Any(i => DebugControl.KindOf(dr7, i) == BreakpointKind.PortIo);
 
     private static bool IsGuestAddress(ulong address) => address is < 0x0000_8000_0000_0000 or >= 0xFFFF_8800_0000_0000;
 }

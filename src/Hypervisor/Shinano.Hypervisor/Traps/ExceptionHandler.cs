@@ -51,8 +51,7 @@ internal sealed unsafe class ExceptionHandler
                 _vcpu.State->Cr0 &= ~DebugRegisters.Cr0TaskSwitched;
                 break;
             case ExceptionVector.Debug:
-                _vcpu.State->Dr[6] |= exit.DebugStatus | DebugRegisters.Dr6AlwaysOne;
-                TrapDelivery.Inject(_vcpu, ExceptionVector.Debug);
+                TrapDelivery.InjectDebug(_vcpu, exit.DebugStatus);
                 break;
             default:
                 TrapDelivery.Inject(_vcpu, exit.Vector, exit.ErrorCode);
@@ -73,6 +72,7 @@ internal sealed unsafe class ExceptionHandler
             if (gate.Address != 0 && gate.Privilege >= (_vcpu.InKernel ? 1 : 3))
             {
                 _vcpu.State->Rip += 2;
+                _vcpu.State->Rflags &= ~Rflags.Resume;
                 TrapDelivery.InjectSoftware(_vcpu, vector);
                 return;
             }

@@ -1,7 +1,6 @@
 using Iced.Intel;
 using Shinano.Cpu;
 using Shinano.Linux;
-using Shinano.X86;
 using Shinano.XenAbi;
 
 namespace Shinano.Hypervisor.Traps;
@@ -37,6 +36,7 @@ internal sealed unsafe class PrivilegedInstructions(PvVcpu vcpu, CpuidPolicy cpu
 
         cpuid.Execute(vcpu);
         vcpu.State->Rip += (ulong)code.Length;
+        TrapDelivery.CompleteInstruction(vcpu);
         return true;
     }
 
@@ -55,7 +55,7 @@ internal sealed unsafe class PrivilegedInstructions(PvVcpu vcpu, CpuidPolicy cpu
         }
 
         state->Rip += (ulong)instruction.Length;
-        state->Rflags &= ~Rflags.Resume;
+        TrapDelivery.CompleteInstruction(vcpu);
         return true;
     }
 

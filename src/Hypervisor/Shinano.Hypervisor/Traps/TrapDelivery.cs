@@ -30,7 +30,34 @@ internal static unsafe class TrapDelivery
             return;
         }
 
+        if (vector is not (ExceptionVector.Debug or ExceptionVector.Breakpoint or ExceptionVector.Overflow or ExceptionVector.NonMaskableInterrupt))
+        {
+            // A fault's frame has RF set, so that the instruction can be tried again behind its breakpoint (SDM 3B §17.3.1.1).
+            vcpu.State->Rflags |= Rflags.Resume;
+        }
+
         Enter(vcpu, gate.Address, gate.MasksEvents, pushes ? errorCode : null);
+    }
+
+    /// <summary>Delivers a debug exception.</summary>
+    /// <param name="status">What happened, as bits of DR6.</param>
+    public static void InjectDebug(PvVcpu vcpu, ulong status)
+    {
+        vcpu.State->Dr[6] |= status | DebugRegisters.Dr6AlwaysOne;
+        Inject(vcpu, ExceptionVector.Debug);
+    }
+
+    /// <summary>
+    /// What follows an instruction that the hypervisor executed in the guest's place, RIP being behind it: RF ends, and a guest that steps gets its trap
+    /// (SDM 3B §17.3.1.4).
+    /// </summary>
+    public static void CompleteInstruction(PvVcpu vcpu)
+    {
+        vcpu.State->Rflags &= ~Rflags.Resume;
+        if ((vcpu.State->Rflags & Rflags.Trap) != 0)
+        {
+            InjectDebug(vcpu, DebugControl.SingleStep);
+        }
     }
 
     /// <summary>Delivers a page fault: sets CR2 and corrects the error code's user bit, which the engine takes from CPL 3 in both modes.</summary>

@@ -98,6 +98,7 @@ public sealed unsafe class VcpuRunner
             case CpuExitKind.Cpuid:
                 _cpuid.Execute(_vcpu);
                 _vcpu.State->Rip += (ulong)exit.InstructionLength;
+                TrapDelivery.CompleteInstruction(_vcpu);
                 break;
             case CpuExitKind.Hypercall:
                 // VMCALL is no instruction of a PV guest.
