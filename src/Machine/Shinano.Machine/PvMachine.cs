@@ -41,7 +41,7 @@ internal sealed class PvMachine : IAsyncDisposable
         _mmu = mmu;
         _frames = new MmuGuestFrames(domain, mmu);
         _events = new EventChannels(domain, _frames);
-        Cpuid = new CpuidPolicy(features, domain.MaximumVcpus, TimeStampCounter.Frequency);
+        Cpuid = new CpuidPolicy(features, TimeStampCounter.Frequency);
         Runner = new DomainRunner(domain, Cpuid);
     }
 
