@@ -16,7 +16,7 @@ internal static class KernelLog
         "mce: Unable to init MCE device",
         "APIC id mismatch. Firmware: ffff APIC: 0",
         "Cannot find an available gap in the 32-bit address range",
-        "PCI devices with unassigned 32-bit BARs may break",
+        "PCI devices with unassigned 32-bit BARs",
     ];
 
     // "WARNING: CPU:" begins what WARN() prints; a bare "WARNING:" is also what the kernel says of the flaws of a host's CPU ("Speculative Return
