@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using Shinano.Repository;
 
 namespace Shinano.Cli.Tests;
 
@@ -8,6 +9,9 @@ internal sealed class CliHome : IAsyncDisposable
     private CliHome(string directory) => Directory = directory;
 
     public string Directory { get; }
+
+    /// <summary>The xend that commands start and expect.</summary>
+    public string Xend { get; set; } = Built("src/Control", "Shinano.Control.Daemon");
 
     private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
 
@@ -40,7 +44,7 @@ internal sealed class CliHome : IAsyncDisposable
             RedirectStandardError = true,
         };
         start.Environment["SHINANO_HOME"] = Directory;
-        start.Environment["SHINANO_XEND"] = Built("src/Control", "Shinano.Control.Daemon");
+        start.Environment["SHINANO_XEND"] = Xend;
         start.Environment["SHINANO_MACHINE"] = Built("tests", "Shinano.Control.FakeDomain");
         using Process process = Process.Start(start)!;
         Task<string> output = process.StandardOutput.ReadToEndAsync(Cancellation);
@@ -69,7 +73,6 @@ internal sealed class CliHome : IAsyncDisposable
         string own = Path.TrimEndingDirectorySeparator(AppContext.BaseDirectory);
         string framework = Path.GetFileName(own);
         string configuration = Path.GetFileName(Path.GetDirectoryName(own)!);
-        string root = Path.GetFullPath(Path.Combine(own, "..", "..", "..", "..", ".."));
-        return Path.Combine(root, folder, project, "bin", configuration, framework, $"{project}.dll");
+        return Path.Combine(RepositoryRoot.Path, folder, project, "bin", configuration, framework, $"{project}.dll");
     }
 }

@@ -1,3 +1,5 @@
+using System.Buffers.Binary;
+using System.Net.Sockets;
 using Shinano.Control.Api.Domains;
 using StreamJsonRpc;
 
@@ -28,6 +30,27 @@ public sealed class DomainControlChannelTests
         Assert.Equal(DomainStates.Paused, status.State);
         Assert.Equal(pair.Process.Spec.Vcpus, status.Vcpus.Count);
         Assert.Equal(FakeDomainProcess.BuildResult, status.Build);
+    }
+
+    [Fact]
+    public async Task A_message_above_the_limit_ends_the_connection_unread()
+    {
+        using Socket listener = new(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+        string path = Path.Combine(Path.GetTempPath(), $"sh-{Guid.NewGuid():N}"[..16]);
+        listener.Bind(new UnixDomainSocketEndPoint(path));
+        listener.Listen();
+        using Socket client = new(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+        await client.ConnectAsync(new UnixDomainSocketEndPoint(path), Cancellation);
+        using Socket hostile = await listener.AcceptAsync(Cancellation);
+        File.Delete(path);
+        (JsonRpc rpc, IDomainProcess domain) = DomainControlChannel.Connect(new NetworkStream(client, ownsSocket: true), new RecordingEvents());
+        Task<DomainHello> hello = domain.HelloAsync(Cancellation);
+        byte[] header = new byte[4];
+        BinaryPrimitives.WriteInt32BigEndian(header, DomainControlChannel.MaximumMessage + 1);
+        await hostile.SendAsync(header, Cancellation);
+
+        await Assert.ThrowsAsync<InvalidDataException>(() => rpc.Completion.WaitAsync(Cancellation));
+        await Assert.ThrowsAsync<ConnectionLostException>(() => hello);
     }
 
     [Fact]

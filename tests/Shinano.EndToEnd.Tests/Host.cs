@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using Shinano.Repository;
 
 namespace Shinano.EndToEnd.Tests;
 
@@ -12,8 +13,6 @@ internal sealed class Host : IAsyncDisposable
     private Host(string home) => Home = home;
 
     public string Home { get; }
-
-    public static string RepositoryRoot { get; } = FindRoot();
 
     public static Host Create()
     {
@@ -52,7 +51,7 @@ internal sealed class Host : IAsyncDisposable
     /// <summary>Starts a launcher of bin/ with its standard streams redirected.</summary>
     public Process Start(string tool, string[] arguments)
     {
-        ProcessStartInfo start = new(Path.Combine(RepositoryRoot, "bin", tool), arguments)
+        ProcessStartInfo start = new(Path.Combine(RepositoryRoot.Path, "bin", tool), arguments)
         {
             RedirectStandardInput = true,
             RedirectStandardOutput = true,
@@ -115,16 +114,5 @@ internal sealed class Host : IAsyncDisposable
         }
 
         Directory.Delete(Home, recursive: true);
-    }
-
-    private static string FindRoot()
-    {
-        string? folder = AppContext.BaseDirectory;
-        while (folder is not null && !File.Exists(Path.Combine(folder, "Shinano.slnx")))
-        {
-            folder = Path.GetDirectoryName(folder);
-        }
-
-        return folder ?? throw new InvalidOperationException("Shinano.slnx was not found above the test's output folder");
     }
 }

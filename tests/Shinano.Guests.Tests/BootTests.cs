@@ -48,6 +48,19 @@ public sealed class BootTests(ITestOutputHelper output)
         return data;
     }
 
+    /// <summary>The least memory with which Debian's kernels of Linux 6.1 come to user space (README, docs/benchmarks.md); with less they panic for want of it.</summary>
+    [Theory]
+    [InlineData(QuickstartGuest.CloudKernel, 72)]
+    [InlineData(QuickstartGuest.GeneralKernel, 84)]
+    public async Task AKernelBootsWithItsLeastMemory(string kernel, int megabytes)
+    {
+        var guest = await GuestRun.PrepareAsync(kernel, Script, [], Cancellation);
+        var run = await GuestRun.RunAsync(guest, 1, $"{megabytes}M", Cancellation);
+        output.WriteLine(run.Summary(1));
+        run.AssertEndedWell();
+        Assert.Empty(KernelLog.TroubleIn(run));
+    }
+
     [Theory]
     [MemberData(nameof(Combinations))]
     public async Task AKernelBootsWithAllItsVcpusAndMemory(string kernel, int vcpus, int megabytes)

@@ -39,7 +39,7 @@ public sealed class StressTests(ITestOutputHelper output) : IDisposable
     {
         const int Vcpus = 4;
         const int Workers = 6;
-        long streamBytes = Seconds >= LongRun ? 62 << 20 : 2 << 20;
+        long streamBytes = Seconds >= LongRun ? 64 << 20 : 2 << 20;
         var program = await BuildAsync();
         var guest = await GuestRun.PrepareAsync(
             QuickstartGuest.CloudKernel,

@@ -5,7 +5,7 @@ namespace Shinano.Repository.Tests;
 /// <summary>The checkout that holds this test, read as text.</summary>
 internal static class RepositoryTree
 {
-    public static string Root { get; } = FindRoot();
+    public static string Root => RepositoryRoot.Path;
 
     /// <summary>Projects under src: name, group folder, names of projects referred to, path.</summary>
     public static IReadOnlyList<Project> Projects { get; } =
@@ -18,17 +18,6 @@ internal static class RepositoryTree
 
     /// <summary>A path as the repository writes it.</summary>
     public static string Relative(string path) => Path.GetRelativePath(Root, path);
-
-    private static string FindRoot()
-    {
-        string? folder = AppContext.BaseDirectory;
-        while (folder is not null && !File.Exists(Path.Combine(folder, "Shinano.slnx")))
-        {
-            folder = Path.GetDirectoryName(folder);
-        }
-
-        return folder ?? throw new InvalidOperationException("Shinano.slnx was not found above the test's output folder");
-    }
 
     internal sealed record Project(string Name, string Group, string Path, IReadOnlyList<string> References, bool AllowsUnsafe)
     {

@@ -16,6 +16,7 @@ using Shinano.Linux;
 using Shinano.Machine.CoreDump;
 using Shinano.Memory;
 using Shinano.XenAbi;
+using Shinano.XenStore.Protocol;
 
 namespace Shinano.Machine;
 
@@ -41,7 +42,7 @@ internal sealed class PvMachine : IAsyncDisposable
         _mmu = mmu;
         _frames = new MmuGuestFrames(domain, mmu);
         _events = new EventChannels(domain, _frames);
-        Cpuid = new CpuidPolicy(features, domain.MaximumVcpus, TimeStampCounter.Frequency);
+        Cpuid = new CpuidPolicy(features, TimeStampCounter.Frequency);
         Runner = new DomainRunner(domain, Cpuid);
     }
 
@@ -186,11 +187,13 @@ internal sealed class PvMachine : IAsyncDisposable
     }
 
     /// <summary>Connects the guest's xenstore ring with xend. Once.</summary>
-    public void ConnectXenStore(string socketPath)
+    /// <param name="token">What xend gave this process to show there.</param>
+    /// <param name="socketPath">xend's relay socket.</param>
+    public void ConnectXenStore(RelayToken token, string socketPath)
     {
         if (_storePort is { } port)
         {
-            _store = new XenStoreRingPump(Domain.Memory, Result.StoreRingFrame, port.Notify, Domain.Id, socketPath);
+            _store = new XenStoreRingPump(Domain.Memory, Result.StoreRingFrame, port.Notify, Domain.Id, token, socketPath);
         }
     }
 

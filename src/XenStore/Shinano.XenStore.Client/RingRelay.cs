@@ -13,7 +13,7 @@ namespace Shinano.XenStore.Client;
 /// again, in order. Requests may so be carried out twice; the server knows how many (<see cref="RelayHello.Replays"/>), and a transaction
 /// it has forgotten ends in EAGAIN, which guests answer by running it again.
 /// </remarks>
-public sealed class RingRelay(DomainId domain)
+public sealed class RingRelay(DomainId domain, RelayToken token)
 {
     /// <summary>Requests kept at most; Xen's quota of outstanding requests (20) makes the server take no more than that at once.</summary>
     public const int MaximumUnanswered = 32;
@@ -90,7 +90,7 @@ public sealed class RingRelay(DomainId domain)
         firstUnsent = unanswered.First;
         fromServer = new PacketReader();
         isConnected = true;
-        return new RelayHello(domain, sent, [.. transactions]);
+        return new RelayHello(domain, token, sent, [.. transactions]);
     }
 
     /// <summary>The connection is lost; requests are kept for the next one.</summary>

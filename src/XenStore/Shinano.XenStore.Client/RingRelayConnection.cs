@@ -28,14 +28,15 @@ public sealed class RingRelayConnection : IAsyncDisposable
 
     /// <summary>Starts to connect; returns at once.</summary>
     /// <param name="domain">Whose ring it is.</param>
+    /// <param name="token">What xend gave this process to show.</param>
     /// <param name="socketPath"><see cref="ShinanoPaths.XenStoreRelaySocket"/> of the xend that introduced the domain.</param>
     /// <param name="guest">Owns the ring page.</param>
-    public RingRelayConnection(DomainId domain, string socketPath, IRingRelayGuest guest)
+    public RingRelayConnection(DomainId domain, RelayToken token, string socketPath, IRingRelayGuest guest)
     {
         ShinanoPaths.CheckSocketPath(socketPath);
         this.socketPath = socketPath;
         this.guest = guest;
-        relay = new RingRelay(domain);
+        relay = new RingRelay(domain, token);
         running = Task.Run(RunAsync);
     }
 

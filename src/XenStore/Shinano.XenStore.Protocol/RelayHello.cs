@@ -9,24 +9,27 @@ namespace Shinano.XenStore.Protocol;
 /// </summary>
 /// <remarks>
 /// <code>
-/// 0              8        12        16       20
-/// | "SHXSRLY1"   | domid  | replays | count  | count transaction ids, 4 bytes each
+/// 0              8        12        16       20               36
+/// | "SHXSRLY2"   | domid  | replays | count  | token, 16 bytes | count transaction ids, 4 bytes each
 /// </code>
 /// Little-endian. <c>replays</c>: how many of the messages that follow may have been carried out already, over a connection
 /// that broke before the answer arrived. The transaction ids are those the guest believes to be open.
 /// </remarks>
 /// <param name="Domain">Whose ring it is.</param>
+/// <param name="Token">Shows that the sender is the process of that domain.</param>
 /// <param name="Replays">Number of leading requests that may be repetitions.</param>
 /// <param name="OpenTransactions">Transactions the guest has started and not ended.</param>
-public sealed record RelayHello(DomainId Domain, uint Replays, IReadOnlyList<uint> OpenTransactions)
+public sealed record RelayHello(DomainId Domain, RelayToken Token, uint Replays, IReadOnlyList<uint> OpenTransactions)
 {
     /// <summary>Bytes before the transaction ids.</summary>
-    public const int FixedSize = 20;
+    public const int FixedSize = TokenOffset + RelayToken.Size;
 
     /// <summary>The most transactions a hello may list; more than any quota lets a domain have.</summary>
     public const int MaximumTransactions = 1024;
 
-    internal static ReadOnlySpan<byte> Magic => "SHXSRLY1"u8;
+    private const int TokenOffset = 20;
+
+    internal static ReadOnlySpan<byte> Magic => "SHXSRLY2"u8;
 
     public byte[] ToBytes()
     {
@@ -35,6 +38,7 @@ public sealed record RelayHello(DomainId Domain, uint Replays, IReadOnlyList<uin
         BinaryPrimitives.WriteUInt32LittleEndian(bytes.AsSpan(8), Domain.Value);
         BinaryPrimitives.WriteUInt32LittleEndian(bytes.AsSpan(12), Replays);
         BinaryPrimitives.WriteUInt32LittleEndian(bytes.AsSpan(16), (uint)OpenTransactions.Count);
+        Token.CopyTo(bytes.AsSpan(TokenOffset));
         for (int i = 0; i < OpenTransactions.Count; i++)
         {
             BinaryPrimitives.WriteUInt32LittleEndian(bytes.AsSpan(FixedSize + (4 * i)), OpenTransactions[i]);
@@ -79,7 +83,7 @@ public sealed record RelayHello(DomainId Domain, uint Replays, IReadOnlyList<uin
             transactions[i] = BinaryPrimitives.ReadUInt32LittleEndian(input[(FixedSize + (4 * i))..]);
         }
 
-        hello = new RelayHello(new DomainId((ushort)domain), replays, transactions);
+        hello = new RelayHello(new DomainId((ushort)domain), RelayToken.Of(input.Slice(TokenOffset, RelayToken.Size)), replays, transactions);
         input = input[size..];
         return PacketReadStatus.Packet;
     }

@@ -100,6 +100,22 @@ public sealed class LocalStore
         nodes.Do(XenStoreOperation.Introduce, Show(domain), () => dispatcher.Domains.Introduce(domain, frame, port));
 
     /// <summary>
+    /// Says what the process of an introduced domain shows on the relay socket; before that nobody can speak for the domain. Not durable: to be said
+    /// again after a restart of the daemon.
+    /// </summary>
+    /// <exception cref="XenStoreException">The domain is not introduced.</exception>
+    public void BindRelay(DomainId domain, RelayToken token)
+    {
+        ArgumentNullException.ThrowIfNull(token);
+        lock (dispatcher.Engine.Gate)
+        {
+            DomainRecord record = dispatcher.Engine.State.FindDomain(domain)
+                ?? throw new XenStoreException(XenStoreError.NotFound, $"relay of domain {Show(domain)}");
+            record.Token = token;
+        }
+    }
+
+    /// <summary>
     /// Forgets a domain that is gone: nodes it owns go, permissions naming it go, @releaseDomain fires. Does nothing for a domain that
     /// is not introduced.
     /// </summary>

@@ -89,7 +89,7 @@ public sealed unsafe class TrapTestDomain : IDisposable
 
     public ScriptedCpu Cpu => (ScriptedCpu)Vcpu.Cpu;
 
-    public CpuidPolicy Cpuid { get; } = new(CpuFeatures.None, 1, 1_000_000_000);
+    public CpuidPolicy Cpuid { get; } = new(CpuFeatures.None, 1_000_000_000);
 
     public ulong KernelCodeFrame { get; }
 

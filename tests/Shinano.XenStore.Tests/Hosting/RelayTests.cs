@@ -11,6 +11,7 @@ namespace Shinano.XenStore.Tests.Hosting;
 /// <summary>A domain's ring over real sockets, with servers that go away.</summary>
 public sealed class RelayTests
 {
+    internal static readonly RelayToken Token = RelayToken.Create();
     private static readonly DomainId Domain = new(7);
 
     private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
@@ -56,6 +57,7 @@ public sealed class RelayTests
         uint id = uint.Parse(transaction[..^1]);
 
         await fixture.RestartAsync();
+        fixture.Server.Store.BindRelay(Domain, Token);
 
         Assert.Equal("OK|", await guest.AskAsync(XenStoreOperation.Write, "in-transaction|1", id));
         Assert.Equal("EAGAIN|", await guest.AskAsync(XenStoreOperation.TransactionEnd, "T|", id));
@@ -85,7 +87,7 @@ public sealed class RelayTests
         await using ServerFixture fixture = await ServerFixture.StartAsync();
         Prepare(fixture);
         using Socket socket = await ServerTests.ConnectRawAsync(fixture.Paths.XenStoreRelaySocket);
-        await socket.SendAsync(new RelayHello(Domain, 0, []).ToBytes(), Cancellation);
+        await socket.SendAsync(new RelayHello(Domain, Token, 0, []).ToBytes(), Cancellation);
         byte[] answer = new byte[RelayHelloAnswerCodec.Size];
         Assert.Equal(answer.Length, await socket.ReceiveAsync(answer, Cancellation));
         Assert.True(RelayHelloAnswerCodec.TryRead(answer, out RelayHelloAnswer verdict));
@@ -102,7 +104,7 @@ public sealed class RelayTests
     {
         await using ServerFixture fixture = await ServerFixture.StartAsync();
         using Socket socket = await ServerTests.ConnectRawAsync(fixture.Paths.XenStoreRelaySocket);
-        await socket.SendAsync(new RelayHello(new DomainId((ushort)domain), 0, []).ToBytes(), Cancellation);
+        await socket.SendAsync(new RelayHello(new DomainId((ushort)domain), Token, 0, []).ToBytes(), Cancellation);
         byte[] answer = new byte[RelayHelloAnswerCodec.Size];
         Assert.Equal(answer.Length, await socket.ReceiveAsync(answer, Cancellation));
         Assert.True(RelayHelloAnswerCodec.TryRead(answer, out RelayHelloAnswer verdict));
@@ -110,10 +112,40 @@ public sealed class RelayTests
         Assert.Equal(0, await socket.ReceiveAsync(answer, Cancellation));
     }
 
+    [Fact]
+    public async Task AProcessSpeaksForNoDomainButItsOwn()
+    {
+        await using ServerFixture fixture = await ServerFixture.StartAsync();
+        Prepare(fixture);
+        DomainId other = new(8);
+        fixture.Server.Store.IntroduceDomain(other, 1, 1);
+        Assert.Equal(RelayHelloAnswer.NotIntroduced, await GreetAsync(fixture, other, Token));
+        fixture.Server.Store.BindRelay(other, RelayToken.Create());
+        Assert.Equal(RelayHelloAnswer.Refused, await GreetAsync(fixture, other, Token));
+        Assert.Equal(RelayHelloAnswer.Accepted, await GreetAsync(fixture, Domain, Token));
+
+        // A token is not kept over a restart: nobody speaks for the domain before the daemon has said who may.
+        await fixture.RestartAsync();
+        Assert.Equal(RelayHelloAnswer.NotIntroduced, await GreetAsync(fixture, Domain, Token));
+        fixture.Server.Store.BindRelay(Domain, Token);
+        Assert.Equal(RelayHelloAnswer.Accepted, await GreetAsync(fixture, Domain, Token));
+    }
+
+    private static async Task<RelayHelloAnswer> GreetAsync(ServerFixture fixture, DomainId domain, RelayToken token)
+    {
+        using Socket socket = await ServerTests.ConnectRawAsync(fixture.Paths.XenStoreRelaySocket);
+        await socket.SendAsync(new RelayHello(domain, token, 0, []).ToBytes(), Cancellation);
+        byte[] answer = new byte[RelayHelloAnswerCodec.Size];
+        Assert.Equal(answer.Length, await socket.ReceiveAsync(answer, Cancellation));
+        Assert.True(RelayHelloAnswerCodec.TryRead(answer, out RelayHelloAnswer verdict));
+        return verdict;
+    }
+
     private static void Prepare(ServerFixture fixture)
     {
         fixture.Server.Store.Nodes.Write("/local/domain/7", "", new NodePermission(Domain, NodeAccess.None));
         fixture.Server.Store.IntroduceDomain(Domain, 1, 1);
+        fixture.Server.Store.BindRelay(Domain, Token);
     }
 
     /// <summary>Plays the guest: puts requests on the ring and takes what comes back.</summary>
@@ -125,7 +157,7 @@ public sealed class RelayTests
         private readonly Channel<string> events = Channel.CreateUnbounded<string>();
         private uint lastRequest;
 
-        internal Guest(ShinanoPaths paths) => Connection = new RingRelayConnection(Domain, paths.XenStoreRelaySocket, this);
+        internal Guest(ShinanoPaths paths) => Connection = new RingRelayConnection(Domain, Token, paths.XenStoreRelaySocket, this);
 
         internal RingRelayConnection Connection { get; }
 

@@ -10,9 +10,10 @@ internal sealed class ServerProcess : IDisposable
 
     private ServerProcess(Process process) => this.process = process;
 
+    /// <summary>A server with some domains, all of which have the token of <see cref="RelayTests.Token"/>.</summary>
     internal static async Task<ServerProcess> StartAsync(ShinanoPaths paths, params ushort[] domains)
     {
-        string[] command = [.. Command(paths), .. domains.Select(domain => domain.ToString())];
+        string[] command = [.. Command(paths), RelayTests.Token.ToText(), .. domains.Select(domain => domain.ToString())];
         return await StartAsync(new ProcessStartInfo(command[0], command[1..]));
     }
 

@@ -53,9 +53,9 @@ public sealed class PayloadTests
 
     [Fact]
     public void HelloComesBackAndIsNotReadCutShort() =>
-        Gen.Select(Gen.UShort[1, DomainId.FirstReserved - 1], Gen.UInt, Gen.UInt.Array[0, 20]).Sample((domain, replays, transactions) =>
+        Gen.Select(Gen.UShort[1, DomainId.FirstReserved - 1], Gen.UInt, Gen.UInt.Array[0, 20], Gen.Byte.Array[RelayToken.Size]).Sample((domain, replays, transactions, token) =>
         {
-            byte[] bytes = new RelayHello(new DomainId(domain), replays, transactions).ToBytes();
+            byte[] bytes = new RelayHello(new DomainId(domain), RelayToken.Of(token), replays, transactions).ToBytes();
             for (int length = 0; length < bytes.Length; length++)
             {
                 ReadOnlySpan<byte> part = bytes.AsSpan(0, length);
@@ -68,12 +68,25 @@ public sealed class PayloadTests
             Assert.Equal(2, input.Length);
             Assert.Equal((domain, replays), (hello!.Domain.Value, hello.Replays));
             Assert.Equal(transactions, hello.OpenTransactions);
+            Assert.Equal(Convert.ToHexStringLower(token), hello.Token.ToText());
         });
+
+    [Fact]
+    public void TokensAreReadAsTheyAreWrittenAndNothingElseIs()
+    {
+        RelayToken token = RelayToken.Create();
+        Assert.True(RelayToken.TryParse(token.ToText())!.Matches(token));
+        Assert.False(RelayToken.Create().Matches(token));
+        foreach (string text in (string[])["", "00", token.ToText() + "00", token.ToText()[1..], string.Concat(token.ToText().AsSpan(1), "g")])
+        {
+            Assert.Null(RelayToken.TryParse(text));
+        }
+    }
 
     [Fact]
     public void HelloOfNoRealDomainOrTooLongIsMalformed()
     {
-        byte[] good = new RelayHello(new DomainId(1), 0, []).ToBytes();
+        byte[] good = new RelayHello(new DomainId(1), RelayToken.Create(), 0, []).ToBytes();
         foreach ((int offset, uint value) in ((int, uint)[])[(0, 0), (8, 0), (8, 0x7FF0), (8, 65537), (16, 1025), (16, uint.MaxValue)])
         {
             byte[] bad = [.. good];

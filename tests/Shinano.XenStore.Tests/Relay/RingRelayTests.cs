@@ -7,7 +7,7 @@ namespace Shinano.XenStore.Tests.Relay;
 
 public sealed class RingRelayTests
 {
-    private readonly RingRelay relay = new(new DomainId(3));
+    private readonly RingRelay relay = new(new DomainId(3), RelayToken.Create());
     private readonly List<XenStorePacket> toGuest = [];
 
     [Fact]
@@ -142,7 +142,7 @@ public sealed class RingRelayTests
     public void EachRequestIsAnsweredOnceHoweverTheConnectionBreaks() =>
         Gen.Select(Gen.Int[1, 40], Gen.Int[0, 9].Array[1, 200], Gen.Int[1, 30]).Sample((requests, events, cut) =>
         {
-            var tested = new RingRelay(new DomainId(1));
+            var tested = new RingRelay(new DomainId(1), RelayToken.Create());
             var answered = new List<XenStorePacket>();
             var wire = new Queue<ReadOnlyMemory<byte>>();
             uint submitted = 0;
@@ -182,7 +182,7 @@ public sealed class RingRelayTests
     public void AnyBytesOfTheServerAreTaken() =>
         Gen.Byte.Array[0, 100].Sample(bytes =>
         {
-            var tested = new RingRelay(new DomainId(1));
+            var tested = new RingRelay(new DomainId(1), RelayToken.Create());
             tested.TakeFromGuest(Request(XenStoreOperation.Read, 1).Span);
             tested.Connected();
             tested.TakeForServer();

@@ -12,9 +12,13 @@ internal static class XendStarter
 {
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(60);
 
-    public static async Task<XendClient> ConnectAsync(ShinanoPaths paths, CancellationToken cancellationToken)
+    /// <summary>Connects to a xend of this build where one can be had; else to the one that serves.</summary>
+    /// <param name="paths">Where it serves.</param>
+    /// <param name="warn">Takes a sentence for the user.</param>
+    /// <param name="cancellationToken">Ends the wait.</param>
+    public static async Task<XendClient> ConnectAsync(ShinanoPaths paths, Action<string> warn, CancellationToken cancellationToken)
     {
-        if (!await IsServingAsync(paths.XendSocket, cancellationToken))
+        if (!await IsServingAsync(paths.XendSocket, cancellationToken) || await XendReplacement.EndOutdatedAsync(paths, warn, cancellationToken))
         {
             await StartAsync(paths, cancellationToken);
         }

@@ -44,12 +44,8 @@ internal static class XendTool
         using XendClient xend = new(environment.Paths.XendSocket);
         int process = (await xend.GetHostAsync(CancellationToken.None)).XendProcessId;
         ProcessStamp? stamp = ProcessStamp.Of(process);
-        await xend.StopAsync(CancellationToken.None);
-        while (stamp?.IsAlive() ?? false)
-        {
-            await Task.Delay(20);
-        }
-
+        await xend.StopAsync(onlyWhenIdle: false, CancellationToken.None);
+        await XendReplacement.WaitForEndAsync(stamp, CancellationToken.None);
         return ExitCodes.Success;
     }
 

@@ -27,16 +27,17 @@ internal sealed record XmEnvironment
     public static XmEnvironment Real()
     {
         ShinanoPaths paths = ShinanoPaths.Current;
+        StreamWriter error = Writer(Console.OpenStandardError());
         return new XmEnvironment
         {
             Output = Writer(Console.OpenStandardOutput()),
-            Error = Writer(Console.OpenStandardError()),
+            Error = error,
             OpenOutput = Console.OpenStandardOutput,
 
             // Console's own stream edits lines when it is a terminal; a domain's console wants the bytes.
             OpenInput = () => new FileStream(new Microsoft.Win32.SafeHandles.SafeFileHandle(0, ownsHandle: false), FileAccess.Read, bufferSize: 0),
             Paths = paths,
-            ConnectAsync = cancellationToken => XendStarter.ConnectAsync(paths, cancellationToken),
+            ConnectAsync = cancellationToken => XendStarter.ConnectAsync(paths, message => error.WriteLine($"Warning: {message}"), cancellationToken),
             IsInteractive = !Console.IsErrorRedirected,
         };
     }

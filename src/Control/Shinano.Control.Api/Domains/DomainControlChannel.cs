@@ -9,6 +9,11 @@ public static class DomainControlChannel
     public const int ProtocolVersion = 1;
 
     /// <summary>
+    /// Bytes of the longest message either side takes. The longest there is, a full hypervisor log whose every character JSON escapes, takes less than a quarter of it.
+    /// </summary>
+    public const int MaximumMessage = 16 << 20;
+
+    /// <summary>
     /// Domain process's side of one accepted connection. Returns the started connection (its <see cref="JsonRpc.Completion"/> ends with the
     /// connection) and the proxy to send events through. The stream is disposed with the connection.
     /// </summary>
@@ -34,7 +39,7 @@ public static class DomainControlChannel
     private static JsonRpc Create(Stream stream)
     {
         SystemTextJsonFormatter formatter = new() { JsonSerializerOptions = ControlJson.Options };
-        return new JsonRpc(new LengthHeaderMessageHandler(stream, stream, formatter))
+        return new JsonRpc(new BoundedMessageHandler(stream, formatter))
         {
             // Guest-independent code on both sides; call stacks of the other process are of no use to a person at a terminal.
             ExceptionStrategy = ExceptionProcessing.CommonErrorData,

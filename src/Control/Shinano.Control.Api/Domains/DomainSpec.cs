@@ -49,6 +49,12 @@ public sealed record DomainSpec
     /// </summary>
     public required string XenStoreRelaySocketPath { get; init; }
 
+    /// <summary>
+    /// What the domain process shows on <see cref="XenStoreRelaySocketPath"/> to speak for its domain: 32 hexadecimal digits, random for each domain. Empty
+    /// in a file of before there were tokens: nobody speaks for that domain.
+    /// </summary>
+    public string XenStoreToken { get; init; } = "";
+
     public required ConsoleSpec Console { get; init; }
 
     /// <summary>Directory for this domain's own files (LogDirectory).</summary>

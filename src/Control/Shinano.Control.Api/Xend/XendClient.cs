@@ -116,10 +116,26 @@ public sealed class XendClient : IDisposable
         return await response.Content.ReadAsStringAsync(cancellationToken);
     }
 
-    /// <summary>Asks xend to end. Domains go on.</summary>
-    public async Task StopAsync(CancellationToken cancellationToken)
+    /// <summary>Which xend this is; null for one that is too old to say.</summary>
+    public async Task<XendProgram?> FindProgramAsync(CancellationToken cancellationToken)
     {
-        using HttpResponseMessage response = await SendAsync(HttpMethod.Post, "stop", null, cancellationToken);
+        try
+        {
+            return await GetAsync<XendProgram>("program", cancellationToken);
+        }
+        catch (XendFailureException e) when (e.Failure.Code == DomainFailureCode.Internal)
+        {
+            return null;
+        }
+    }
+
+    /// <summary>Asks xend to end. Domains go on.</summary>
+    /// <param name="onlyWhenIdle">Refused with <see cref="DomainFailureCode.WrongState"/> when there are domains.</param>
+    /// <param name="cancellationToken">Ends the wait.</param>
+    public async Task StopAsync(bool onlyWhenIdle, CancellationToken cancellationToken)
+    {
+        using HttpResponseMessage response = await SendAsync(
+            HttpMethod.Post, onlyWhenIdle ? "stop?idle=true" : "stop", null, cancellationToken);
     }
 
     public void Dispose() => _http.Dispose();

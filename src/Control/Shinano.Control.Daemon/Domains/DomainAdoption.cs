@@ -92,6 +92,7 @@ internal sealed class DomainAdoption(
             tree.Write(record, build);
         }
 
+        tree.BindRelay(record.Spec);
         logger.LogInformation("domain {Id} '{Name}' is adopted from process {Process}", entry.Id, record.Name, record.Process!.Id);
         if (!entry.Ended)
         {

@@ -2,6 +2,7 @@ using Shinano.Control.Api;
 using Shinano.Control.Api.Domains;
 using Shinano.Control.Configuration;
 using Shinano.Linux;
+using Shinano.XenStore.Protocol;
 
 namespace Shinano.Control.Daemon.Domains;
 
@@ -130,6 +131,7 @@ internal sealed class DomainStarter(
             CpuEngine = configuration.CpuEngine,
             ControlSocketPath = directory.ControlSocket,
             XenStoreRelaySocketPath = paths.XenStoreRelaySocket,
+            XenStoreToken = RelayToken.Create().ToText(),
             Console = new ConsoleSpec { SocketPath = directory.ConsoleSocket, LogPath = logs.ConsoleLog(configuration.Name) },
             LogDirectory = paths.LogDirectory,
             FailurePath = directory.Failure,

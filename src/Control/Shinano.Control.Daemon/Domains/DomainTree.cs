@@ -71,6 +71,16 @@ internal sealed class DomainTree(LocalStore store)
             WriteVm(nodes, record);
         });
         store.IntroduceDomain(Number(spec.DomainId), build.StoreRingFrame, build.StoreEventPort);
+        BindRelay(spec);
+    }
+
+    /// <summary>Lets the domain's process, and no other, speak for an introduced domain. To be called for each domain that is found again.</summary>
+    public void BindRelay(DomainSpec spec)
+    {
+        if (RelayToken.TryParse(spec.XenStoreToken) is { } token && store.IsIntroduced(Number(spec.DomainId)))
+        {
+            store.BindRelay(Number(spec.DomainId), token);
+        }
     }
 
     /// <summary>Removes every trace. Safe to call for a domain that was never written.</summary>

@@ -17,7 +17,24 @@ internal static class XendApi
         api.MapGet("/host", (HostFacts host) => Json(host.Describe()));
         api.MapGet("/dmesg", async (DomainOperations operations, string? domain, bool? clear, CancellationToken token) =>
             Results.Text(await operations.ReadHypervisorLogAsync(domain, clear ?? false, token)));
-        api.MapPost("/stop", (IHostApplicationLifetime lifetime) => lifetime.StopApplication());
+        XendProgram program = DescribeProgram();
+        api.MapGet("/program", () => Json(program));
+        api.MapPost("/stop", (IHostApplicationLifetime lifetime, DomainRegistry registry, bool? idle) =>
+        {
+            if (idle == true && registry.All.Count > 0)
+            {
+                throw new DomainFailureException(DomainFailureCode.WrongState, "xend has domains");
+            }
+
+            lifetime.StopApplication();
+        });
+    }
+
+    // At the start: a later build of the files is another program.
+    private static XendProgram DescribeProgram()
+    {
+        string path = typeof(XendApi).Assembly.Location;
+        return new XendProgram(Environment.ProcessId, path, BuildIdentity.Of(path), DomainControlChannel.ProtocolVersion);
     }
 
     private static void MapDomains(RouteGroupBuilder api)

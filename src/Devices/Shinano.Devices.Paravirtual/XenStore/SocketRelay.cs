@@ -1,12 +1,13 @@
 using Shinano.XenAbi;
 using Shinano.XenStore.Client;
+using Shinano.XenStore.Protocol;
 
 namespace Shinano.Devices.Paravirtual.XenStore;
 
 /// <summary>The relay over xend's socket.</summary>
-internal sealed class SocketRelay(DomainId domain, string socketPath, IRingRelayGuest guest) : IXenStoreRelay
+internal sealed class SocketRelay(DomainId domain, RelayToken token, string socketPath, IRingRelayGuest guest) : IXenStoreRelay
 {
-    private readonly RingRelayConnection _connection = new(domain, socketPath, guest);
+    private readonly RingRelayConnection _connection = new(domain, token, socketPath, guest);
 
     public bool GuestBrokeProtocol => _connection.GuestBrokeProtocol;
 

@@ -42,9 +42,10 @@ public sealed class XenStoreRingPump : IRingRelayGuest, IAsyncDisposable
     /// <param name="ringFrame">Frame of the ring's page, which the caller keeps from leaving the domain.</param>
     /// <param name="notifyGuest">Sends on the event channel; must not block.</param>
     /// <param name="domain">Whose ring it is.</param>
+    /// <param name="token">What xend gave this process to show there.</param>
     /// <param name="socketPath">xend's relay socket.</param>
-    public XenStoreRingPump(GuestMemory memory, ulong ringFrame, Action notifyGuest, DomainId domain, string socketPath)
-        : this(memory, ringFrame, notifyGuest, guest => new SocketRelay(domain, socketPath, guest))
+    public XenStoreRingPump(GuestMemory memory, ulong ringFrame, Action notifyGuest, DomainId domain, RelayToken token, string socketPath)
+        : this(memory, ringFrame, notifyGuest, guest => new SocketRelay(domain, token, socketPath, guest))
     {
     }
 

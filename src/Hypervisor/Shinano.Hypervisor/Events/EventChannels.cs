@@ -1,6 +1,5 @@
 using System.Diagnostics.CodeAnalysis;
 using Shinano.Hypervisor.Hypercalls;
-using Shinano.Memory;
 using Shinano.XenAbi;
 
 namespace Shinano.Hypervisor.Events;
@@ -19,14 +18,11 @@ public sealed class EventChannels
     public const uint DefaultMaximumPort = 1023;
 
     private readonly Domain _domain;
-    private readonly IGuestFrames? _frames;
     private readonly UpcallSignal _signal;
     private readonly Lock _lock = new();
     private readonly PortTable _ports;
     private readonly EventChannel?[,] _virqs;
-    private readonly TwoLevelEvents _twoLevel;
-    private FifoEvents? _fifo;
-    private volatile IEventDelivery _delivery;
+    private readonly EventAbi _abi;
     private uint _nextHostPort = 1;
 
     /// <param name="domain">With its number of vCPUs known; the vCPUs themselves and the shared info frame come before the first event.</param>
@@ -35,16 +31,14 @@ public sealed class EventChannels
     public EventChannels(Domain domain, IGuestFrames? frames = null, uint maximumPort = DefaultMaximumPort)
     {
         _domain = domain;
-        _frames = frames;
         _signal = new UpcallSignal(domain);
         _ports = new PortTable(domain, maximumPort);
         _virqs = new EventChannel?[domain.MaximumVcpus, VirtualIrq.Count];
-        _twoLevel = new TwoLevelEvents(domain, _signal);
-        _delivery = _twoLevel;
+        _abi = new EventAbi(domain, _signal, frames, _ports);
     }
 
     /// <summary>Whether the guest has gone over to the FIFO ABI.</summary>
-    public bool UsesFifo => _delivery is FifoEvents;
+    public bool UsesFifo => _abi.UsesFifo;
 
     /// <summary>Allocates a port of the guest and binds domain 0's end to it, as the tool stack and xenconsoled do together.</summary>
     /// <param name="onGuestSend">Called for each notification by the guest, on its vCPU's thread; short, not blocking.</param>
@@ -77,13 +71,13 @@ public sealed class EventChannels
         {
             if (_virqs[VirtualIrq.IsGlobal(virq) ? 0 : vcpu, virq] is { } channel)
             {
-                _delivery.SetPending(channel.Vcpu, channel);
+                _abi.Delivery.SetPending(channel.Vcpu, channel);
             }
         }
     }
 
     /// <summary>Whether a port's pending bit is set, for SCHEDOP_poll. Takes no lock.</summary>
-    public bool IsPending(uint port) => _delivery.IsPending(port);
+    public bool IsPending(uint port) => _abi.Delivery.IsPending(port);
 
     /// <summary>Whether the port is bound to anything.</summary>
     public bool IsBound(uint port)
@@ -120,12 +114,7 @@ public sealed class EventChannels
                 Close(channel);
             }
 
-            if (_fifo is { } fifo)
-            {
-                _delivery = _twoLevel;
-                _fifo = null;
-                fifo.Destroy();
-            }
+            _abi.Reset();
         }
     }
 
@@ -175,7 +164,7 @@ public sealed class EventChannels
             peer.Peer = channel;
 
             // Notifications may have been lost while the other end was unbound.
-            _delivery.SetPending(channel.Vcpu, channel);
+            _abi.Delivery.SetPending(channel.Vcpu, channel);
             port = channel.Port;
             return 0;
         }
@@ -261,10 +250,10 @@ public sealed class EventChannels
                     host = channel.Host;
                     break;
                 case EventChannelStatus.Interdomain:
-                    _delivery.SetPending(channel.Peer!.Vcpu, channel.Peer);
+                    _abi.Delivery.SetPending(channel.Peer!.Vcpu, channel.Peer);
                     break;
                 case EventChannelStatus.InterProcessor:
-                    _delivery.SetPending(channel.Vcpu, channel);
+                    _abi.Delivery.SetPending(channel.Vcpu, channel);
                     break;
                 case EventChannelStatus.Unbound:
                     break;
@@ -336,7 +325,7 @@ public sealed class EventChannels
 
             if (channel.IsUsable)
             {
-                _delivery.Unmask(channel);
+                _abi.Delivery.Unmask(channel);
             }
 
             return 0;
@@ -352,44 +341,15 @@ public sealed class EventChannels
                 return -Errno.Invalid;
             }
 
-            return _fifo is null ? -Errno.NoSystemCall : channel.IsUsable ? _fifo.SetPriority(channel, priority) : -Errno.Access;
+            return _abi.SetPriority(channel, priority);
         }
     }
 
     internal long InitControl(ulong frame, uint offset, uint vcpu)
     {
-        if (_frames is null)
-        {
-            return -Errno.NoSystemCall;
-        }
-
-        if (vcpu >= (uint)_domain.Vcpus.Count)
-        {
-            return -Errno.NoEntry;
-        }
-
-        if (offset > GuestMemory.PageSize - EventFifo.ControlBlockSize || (offset & 7) != 0)
-        {
-            return -Errno.Invalid;
-        }
-
         lock (_lock)
         {
-            FifoEvents fifo = _fifo ?? new FifoEvents(_domain, _signal, _frames);
-            int error = fifo.MapControlBlock(_domain.Vcpus[(int)vcpu], frame, offset);
-            if (error == 0 && _fifo is null)
-            {
-                foreach (EventChannel channel in _ports.All)
-                {
-                    channel.PendingWithoutWord = _twoLevel.IsPending(channel.Port);
-                    channel.Priority = EventFifo.DefaultPriority;
-                }
-
-                _fifo = fifo;
-                _delivery = fifo;
-            }
-
-            return error;
+            return _abi.InitControl(frame, offset, vcpu);
         }
     }
 
@@ -397,29 +357,7 @@ public sealed class EventChannels
     {
         lock (_lock)
         {
-            if (_fifo is null)
-            {
-                return _frames is null ? -Errno.NoSystemCall : -Errno.NotSupported;
-            }
-
-            uint first = _fifo.PortCount;
-            int error = _fifo.AddPage(frame);
-            if (error != 0)
-            {
-                return error;
-            }
-
-            // Events from before the page was there.
-            for (uint port = first; port < _fifo.PortCount && _ports.TryGet(port, out EventChannel? channel); port++)
-            {
-                if (channel.PendingWithoutWord)
-                {
-                    channel.PendingWithoutWord = false;
-                    _fifo.SetPending(channel.Vcpu, channel);
-                }
-            }
-
-            return 0;
+            return _abi.ExpandArray(frame);
         }
     }
 
@@ -429,7 +367,7 @@ public sealed class EventChannels
         {
             if (Find(host) is { } channel)
             {
-                _delivery.SetPending(channel.Vcpu, channel);
+                _abi.Delivery.SetPending(channel.Vcpu, channel);
             }
         }
     }
@@ -471,12 +409,12 @@ public sealed class EventChannels
 
     private bool TryAllocate([NotNullWhen(true)] out EventChannel? channel)
     {
-        if (!_ports.TryFindFree(_delivery.PortLimit, _delivery.IsBusy, out channel))
+        if (!_ports.TryFindFree(_abi.Delivery.PortLimit, _abi.Delivery.IsBusy, out channel))
         {
             return false;
         }
 
-        _delivery.Initialise(channel);
+        _abi.Delivery.Initialise(channel);
         return true;
     }
 
@@ -498,7 +436,7 @@ public sealed class EventChannels
         }
 
         // So that the next use of the port does not begin with an old event.
-        _delivery.ClearPending(channel);
+        _abi.Delivery.ClearPending(channel);
         channel.PendingWithoutWord = false;
         channel.Status = EventChannelStatus.Closed;
         channel.Vcpu = _domain.Vcpus[0];

@@ -1,4 +1,3 @@
-using System.Numerics;
 using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics.X86;
 using System.Text;
@@ -7,10 +6,14 @@ using Shinano.Cpu;
 namespace Shinano.Hypervisor.Traps;
 
 /// <summary>
-/// What CPUID shows to a PV domain: the host's vendor, family and brand, the features that the engine executes and that Xen 4.17 gives PV guests, one package
-/// of as many cores as the domain has vCPUs, and Xen's own leaves. Immutable; shared by the domain's vCPUs.
+/// What CPUID shows to a PV domain: the host's vendor, family and brand, the features that the engine executes and that Xen 4.17 gives PV guests, the host's
+/// counts of cores and threads, and Xen's own leaves. Every vCPU sees the same: a PV vCPU has no local APIC, and its identifiers read as 0. Immutable; shared by
+/// the domain's vCPUs.
 /// </summary>
-/// <remarks>Sources: SDM 2A CPUID; AMD APM 3 appendix E; public/arch-x86/cpuid.h; public/arch-x86/cpufeatureset.h (features marked for PV).</remarks>
+/// <remarks>
+/// Sources: SDM 2A CPUID; AMD APM 3 appendix E; public/arch-x86/cpuid.h; public/arch-x86/cpufeatureset.h (features marked for PV); for topology, Xen 4.17's
+/// arch/x86/cpuid.c (leaf 1) and arch/x86/cpu-policy.c (recalculate_misc: leaf 0xB is all zero) and tools/libs/guest/xg_cpuid_x86.c (HTT and CmpLegacy as the host's).
+/// </remarks>
 public sealed unsafe class CpuidPolicy
 {
     private const uint MaximumBasic = 0xD;
@@ -21,23 +24,30 @@ public sealed unsafe class CpuidPolicy
     private const uint SimdAndLegacyBytes = 576;
     private const uint AvxBytes = 256;
 
+    // Leaf 1 EBX without the initial APIC ID (31:24) and the brand index (7:0): logical processors in a package, and the line that CLFLUSH flushes.
+    private const uint BasicTopology = 0x00FFFF00;
+    private const uint HyperThreading = 1 << 28;
+    private const uint CmpLegacy = 1 << 1;
+
+    // Leaf 0x80000008 ECX: ApicIdSize (15:12) and NC (7:0).
+    private const uint AmdCoreCount = 0xF0FF;
+
     private readonly CpuFeatures _features;
-    private readonly int _vcpus;
     private readonly long _tscKilohertz;
     private readonly CpuidLeaf _vendor;
     private readonly CpuidLeaf[] _brand;
     private readonly uint _signature;
+    private readonly CpuidLeaf _hostBasic;
 
     /// <param name="features">The engine's features that the domain may use.</param>
-    /// <param name="vcpus">The domain's most vCPUs.</param>
     /// <param name="tscHertz">Frequency of the guest's TSC.</param>
-    public CpuidPolicy(CpuFeatures features, int vcpus, long tscHertz)
+    public CpuidPolicy(CpuFeatures features, long tscHertz)
     {
         _features = features;
-        _vcpus = vcpus;
         _tscKilohertz = tscHertz / 1000;
         _vendor = Host(0);
-        _signature = Host(1).Eax;
+        _hostBasic = Host(1);
+        _signature = _hostBasic.Eax;
         IsAmd = VendorName is "AuthenticAMD" or "HygonGenuine";
         _brand = [Host(0x80000002), Host(0x80000003), Host(0x80000004)];
     }
@@ -65,22 +75,25 @@ public sealed unsafe class CpuidPolicy
     public void Execute(PvVcpu vcpu)
     {
         CpuState* state = vcpu.State;
-        CpuidLeaf leaf = Query((uint)state->Gpr[0], (uint)state->Gpr[1], vcpu.Id, state->Xcr0);
+        CpuidLeaf leaf = Query((uint)state->Gpr[0], (uint)state->Gpr[1], state->Xcr0);
         state->Gpr[0] = leaf.Eax;
         state->Gpr[3] = leaf.Ebx;
         state->Gpr[1] = leaf.Ecx;
         state->Gpr[2] = leaf.Edx;
     }
 
-    /// <summary>A leaf as a vCPU sees it.</summary>
-    public CpuidLeaf Query(uint leaf, uint subleaf, int vcpu, ulong xcr0)
+    /// <summary>A leaf as the domain's vCPUs see it.</summary>
+    /// <param name="leaf">EAX.</param>
+    /// <param name="subleaf">ECX.</param>
+    /// <param name="xcr0">The vCPU's XCR0, which leaf 0xD follows.</param>
+    public CpuidLeaf Query(uint leaf, uint subleaf, ulong xcr0)
     {
         switch (leaf)
         {
             case 0:
                 return _vendor with { Eax = MaximumBasic };
             case 1:
-                return Basic(vcpu);
+                return Basic();
             case 4:
                 return IsAmd ? default : Cache(subleaf);
             case 6:
@@ -88,8 +101,6 @@ public sealed unsafe class CpuidPolicy
                 return new CpuidLeaf(4, 0, 0, 0);
             case 7:
                 return subleaf == 0 ? Structured() : default;
-            case 0xB:
-                return Topology(subleaf, vcpu);
             case 0xD:
                 return Xsave(subleaf, xcr0);
             case >= XenBase and <= XenMaximum:
@@ -106,7 +117,7 @@ public sealed unsafe class CpuidPolicy
                 // Invariant TSC: the host's, which must be one.
                 return new CpuidLeaf(0, 0, 0, 1 << 8);
             case 0x80000008:
-                return new CpuidLeaf((48 << 8) | 48, 0, IsAmd ? (uint)_vcpus - 1 : 0, 0);
+                return new CpuidLeaf((48 << 8) | 48, 0, IsAmd ? Host(0x80000008).Ecx & AmdCoreCount : 0, 0);
             default:
                 return default;
         }
@@ -120,7 +131,7 @@ public sealed unsafe class CpuidPolicy
 
     private uint Bit(CpuFeatures feature, int bit) => Has(feature) ? 1u << bit : 0;
 
-    private CpuidLeaf Basic(int vcpu)
+    private CpuidLeaf Basic()
     {
         // FPU, DE, TSC, MSR, PAE, CX8, APIC, CMOV, PAT, CLFSH, MMX, FXSR, SSE, SSE2: what every 64-bit PV guest of Xen has here.
         const uint Fixed = (1 << 0) | (1 << 2) | (1 << 4) | (1 << 5) | (1 << 6) | (1 << 8) | (1 << 9) | (1 << 15) | (1 << 16) | (1 << 19)
@@ -130,8 +141,7 @@ public sealed unsafe class CpuidPolicy
             | Bit(CpuFeatures.Sse41, 19) | Bit(CpuFeatures.Sse42, 20) | Bit(CpuFeatures.Movbe, 22) | Bit(CpuFeatures.Popcnt, 23)
             | Bit(CpuFeatures.Aes, 25) | Bit(CpuFeatures.Xsave, 26) | Bit(CpuFeatures.Xsave, 27) | Bit(CpuFeatures.Avx, 28)
             | Bit(CpuFeatures.F16c, 29) | Bit(CpuFeatures.Rdrand, 30);
-        uint ebx = ((uint)vcpu << 24) | ((uint)_vcpus << 16) | (8 << 8);
-        return new CpuidLeaf(_signature, ebx, ecx, Fixed | (_vcpus > 1 ? 1u << 28 : 0));
+        return new CpuidLeaf(_signature, _hostBasic.Ebx & BasicTopology, ecx, Fixed | (_hostBasic.Edx & HyperThreading));
     }
 
     private CpuidLeaf Structured()
@@ -145,36 +155,18 @@ public sealed unsafe class CpuidPolicy
 
     private CpuidLeaf Extended()
     {
-        // LAHF, and CMP_LEGACY on AMD when there are cores; SYSCALL, NX, RDTSCP, LM; AMD repeats leaf 1's low features here.
+        // LAHF, the host's CmpLegacy; SYSCALL, NX, RDTSCP, LM; AMD repeats leaf 1's low features here.
         const uint AmdCopies = (1 << 0) | (1 << 2) | (1 << 4) | (1 << 5) | (1 << 6) | (1 << 8) | (1 << 9) | (1 << 15) | (1 << 16) | (1 << 23) | (1 << 24);
-        uint ecx = 1 | Bit(CpuFeatures.Lzcnt, 5) | (IsAmd && _vcpus > 1 ? 2u : 0);
+        uint ecx = 1 | Bit(CpuFeatures.Lzcnt, 5) | (Host(0x80000001).Ecx & CmpLegacy);
         uint edx = (1 << 11) | (1 << 20) | (1 << 27) | (1 << 29) | (IsAmd ? AmdCopies : 0);
         return new CpuidLeaf(IsAmd ? _signature : 0, 0, ecx, edx);
     }
 
-    /// <summary>Deterministic cache parameters of the host, with the sharing fields made for this topology.</summary>
-    private CpuidLeaf Cache(uint subleaf)
+    /// <summary>Deterministic cache parameters of the host, reserved fields cleared.</summary>
+    private static CpuidLeaf Cache(uint subleaf)
     {
         CpuidLeaf host = Host(4, Math.Min(subleaf, 8));
-        if ((host.Eax & 31) == 0)
-        {
-            return default;
-        }
-
-        bool shared = ((host.Eax >> 5) & 7) >= 3;
-        uint sharing = shared ? (uint)_vcpus - 1 : 0;
-        return host with { Eax = (host.Eax & 0x3FFF) | (sharing << 14) | (((uint)_vcpus - 1) << 26) };
-    }
-
-    private CpuidLeaf Topology(uint subleaf, int vcpu)
-    {
-        int shift = BitOperations.Log2(BitOperations.RoundUpToPowerOf2((uint)_vcpus));
-        return subleaf switch
-        {
-            0 => new CpuidLeaf(0, 1, (1 << 8) | 0, (uint)vcpu),
-            1 => new CpuidLeaf((uint)shift, (uint)_vcpus, (2 << 8) | 1, (uint)vcpu),
-            _ => new CpuidLeaf(0, 0, subleaf & 0xFF, (uint)vcpu),
-        };
+        return (host.Eax & 31) is 0 or > 3 ? default : host with { Eax = host.Eax & 0xFFFFC3FF, Edx = host.Edx & 7 };
     }
 
     private CpuidLeaf Xsave(uint subleaf, ulong xcr0)

@@ -2,6 +2,7 @@ using System.Diagnostics;
 using Shinano.Control.Api.Domains;
 using Shinano.Hypervisor;
 using Shinano.Hypervisor.Traps;
+using Shinano.XenStore.Protocol;
 
 namespace Shinano.Machine.Control;
 
@@ -88,7 +89,7 @@ internal sealed class DomainControl(DomainSpec spec, IDomainEvents events) : IDo
             if (!_started)
             {
                 _started = true;
-                m.ConnectXenStore(spec.XenStoreRelaySocketPath);
+                m.ConnectXenStore(RelayToken.TryParse(spec.XenStoreToken) ?? RelayToken.Create(), spec.XenStoreRelaySocketPath);
                 events.Started();
             }
 

@@ -47,20 +47,22 @@ internal static class RelayEndpoint
         Socket socket, RequestDispatcher dispatcher, RelayHello hello, ReadOnlyMemory<byte> rest, CancellationToken cancellation)
     {
         StoreEngine engine = dispatcher.Engine;
-        StoreSession? session;
+        StoreSession? session = null;
         OutgoingQueue? outgoing = null;
+        RelayHelloAnswer verdict;
         lock (engine.Gate)
         {
-            session = engine.State.FindDomain(hello.Domain)?.Session;
-            if (session is not null)
+            DomainRecord? domain = engine.State.FindDomain(hello.Domain);
+            verdict = Judge(domain, hello);
+            if (verdict == RelayHelloAnswer.Accepted)
             {
+                session = domain!.Session;
                 outgoing = new OutgoingQueue(
                     socket, (int)Math.Max(1, engine.State.Quotas.Outstanding), engine.State.Quotas.Memory, mayDropEvents: true, cancellation);
             }
         }
 
-        await AnswerAsync(
-            socket, session is null ? RelayHelloAnswer.NotIntroduced : RelayHelloAnswer.Accepted, cancellation).ConfigureAwait(false);
+        await AnswerAsync(socket, verdict, cancellation).ConfigureAwait(false);
         if (session is null)
         {
             return;
@@ -92,6 +94,11 @@ internal static class RelayEndpoint
             }
         }
     }
+
+    private static RelayHelloAnswer Judge(DomainRecord? domain, RelayHello hello) =>
+        domain?.Token is not { } token ? RelayHelloAnswer.NotIntroduced
+        : token.Matches(hello.Token) ? RelayHelloAnswer.Accepted
+        : RelayHelloAnswer.Refused;
 
     // The domain goes on where it was. A transaction it believes to have and we do not know is doomed: it may go on in it, and its
     // commit makes it begin again. Events may have been lost with the old connection, so each watch fires (docs/misc/xenstore.txt:

@@ -1,3 +1,5 @@
+using Shinano.XenStore.Protocol;
+
 namespace Shinano.XenStore.Server.Sessions;
 
 /// <summary>What the store knows of an introduced domain.</summary>
@@ -10,6 +12,9 @@ internal sealed class DomainRecord(StoreSession session)
 
     /// <summary>The domain's event channel of the ring.</summary>
     internal uint Port { get; set; }
+
+    /// <summary>What the domain's process shows on the relay socket. Not in the journal: xend has it in the domain's record. Null: nobody may speak for it.</summary>
+    internal RelayToken? Token { get; set; }
 
     /// <summary>@releaseDomain was sent because it shut down; RESUME clears this.</summary>
     internal bool IsShutDown { get; set; }

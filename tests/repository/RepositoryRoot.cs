@@ -1,0 +1,19 @@
+namespace Shinano.Repository;
+
+/// <summary>The checkout that holds the running test.</summary>
+internal static class RepositoryRoot
+{
+    /// <summary>Absolute path of the directory with Shinano.slnx.</summary>
+    public static string Path { get; } = Find();
+
+    private static string Find()
+    {
+        string? folder = AppContext.BaseDirectory;
+        while (folder is not null && !File.Exists(System.IO.Path.Combine(folder, "Shinano.slnx")))
+        {
+            folder = System.IO.Path.GetDirectoryName(folder);
+        }
+
+        return folder ?? throw new InvalidOperationException("Shinano.slnx was not found above the test's output folder");
+    }
+}
