@@ -7,7 +7,7 @@ namespace Shinano.Guests;
 internal static class GuestEngine
 {
     /// <summary>Every engine that runs PV guests, as <c>cpu_engine</c> in a configuration names it. A new engine is a name more.</summary>
-    private static readonly string[] Known = ["interpreter"];
+    private static readonly string[] Known = ["interpreter", "translator"];
 
     /// <summary>Those to run on now.</summary>
     /// <exception cref="InvalidOperationException">SHINANO_GUEST_ENGINES names one that does not exist.</exception>
