@@ -30,10 +30,18 @@ internal static unsafe class TrapDelivery
             return;
         }
 
-        if (vector is not (ExceptionVector.Debug or ExceptionVector.Breakpoint or ExceptionVector.Overflow or ExceptionVector.NonMaskableInterrupt))
+        // A fault's frame has RF set, so that the instruction can be tried again behind its breakpoint; a trap's instruction is done. #DB keeps what the
+        // engine left, which knows of repeated strings (SDM 3B §17.3.1.1).
+        switch (vector)
         {
-            // A fault's frame has RF set, so that the instruction can be tried again behind its breakpoint (SDM 3B §17.3.1.1).
-            vcpu.State->Rflags |= Rflags.Resume;
+            case ExceptionVector.Debug or ExceptionVector.NonMaskableInterrupt:
+                break;
+            case ExceptionVector.Breakpoint or ExceptionVector.Overflow:
+                vcpu.State->Rflags &= ~Rflags.Resume;
+                break;
+            default:
+                vcpu.State->Rflags |= Rflags.Resume;
+                break;
         }
 
         Enter(vcpu, gate.Address, gate.MasksEvents, pushes ? errorCode : null);
