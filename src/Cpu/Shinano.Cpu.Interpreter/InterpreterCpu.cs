@@ -68,6 +68,18 @@ internal unsafe class InterpreterCpu : VirtualCpu
     public override void FlushContext(int context) => LookAsideTables.Flush(_core, context);
 
     /// <inheritdoc/>
+    public override void FlushContextButUpperHalf(int context, FrameFilter changed)
+    {
+        if (_core->LargePageSeen != 0)
+        {
+            FlushContext(context);
+            return;
+        }
+
+        LookAsideTables.FlushButUpperHalf(_core, context, changed, Engine.Memory);
+    }
+
+    /// <inheritdoc/>
     public override void FlushPage(ulong linear)
     {
         if (_core->LargePageSeen != 0)

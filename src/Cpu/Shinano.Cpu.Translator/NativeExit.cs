@@ -12,6 +12,9 @@ internal enum NativeExit : ulong
     /// <summary>The instruction at RIP is for the interpreter.</summary>
     Interpret,
 
+    /// <summary>The instruction at RIP reaches into the next page, whose mapping, with the argument's number, is not known to hold.</summary>
+    NextPage,
+
     /// <summary>SYSCALL was executed; RIP is after it.</summary>
     Syscall,
 

@@ -9,6 +9,8 @@ internal static unsafe class NativeLayout
     public static readonly int Rip;
     public static readonly int FsBase;
     public static readonly int GsBase;
+    public static readonly int TscOffset;
+    public static readonly int TscAux;
     public static readonly int Xsave;
     public static readonly int Attention;
     public static readonly int Count;
@@ -50,6 +52,8 @@ internal static unsafe class NativeLayout
         Rip = Of(&cpu->Rip);
         FsBase = Of(&cpu->Fs.Base);
         GsBase = Of(&cpu->Gs.Base);
+        TscOffset = Of(&cpu->TscOffset);
+        TscAux = Of(&cpu->TscAux);
         Xsave = Of(cpu->Xsave);
         Attention = Of(&s->Core.Attention);
         Count = Of(&s->Core.Count);

@@ -18,8 +18,7 @@ internal sealed unsafe class TranslatorCpu : InterpreterCpu
     private readonly TranslatorEngine _engine;
     private readonly NativeState* _state;
     private readonly byte[] _heat = new byte[HeatSlots];
-    private readonly List<int>[] _validMappings = [[], []];
-    private readonly List<int>[] _jumpEntries = [[], []];
+    private readonly CodeKnowledge _knowledge;
     private readonly ulong _windowKey;
     private readonly byte[] _windowPage = GC.AllocateArray<byte>(2 * GuestMemory.PageSize, pinned: true);
     private TranslationMode _mode;
@@ -37,15 +36,9 @@ internal sealed unsafe class TranslatorCpu : InterpreterCpu
 
         // An empty stack window has a tag that no guest can guess, and leads to a page of ours if it does.
         _windowKey = (ulong)Random.Shared.NextInt64() | 1;
-        for (int context = 0; context < 2; context++)
-        {
-            CloseWindow(context);
-            for (int index = 0; index < NativeState.JumpEntries; index++)
-            {
-                ForgetJump(_state->JumpCache + (2 * NativeState.JumpEntries * context), index);
-            }
-        }
-
+        CloseWindow(0);
+        CloseWindow(1);
+        _knowledge = new CodeKnowledge(_state, engine.Cache.Mappings, interpreter.Code.Gate);
         engine.Cache.Register(this);
     }
 
@@ -66,13 +59,18 @@ internal sealed unsafe class TranslatorCpu : InterpreterCpu
     {
         base.FlushContext(context);
         CloseWindow(context);
-        ForgetJumps(context);
-        foreach (int mapping in _validMappings[context])
-        {
-            _state->ValidMappings[mapping] = 0;
-        }
+        _knowledge.Forget(context);
+    }
 
-        _validMappings[context].Clear();
+    /// <inheritdoc/>
+    public override void FlushContextButUpperHalf(int context, FrameFilter changed)
+    {
+        base.FlushContextButUpperHalf(context, changed);
+        if (Core->LargePageSeen == 0)
+        {
+            CloseWindow(context);
+            _knowledge.ForgetButUpperHalf(context, changed);
+        }
     }
 
     /// <inheritdoc/>
@@ -81,19 +79,9 @@ internal sealed unsafe class TranslatorCpu : InterpreterCpu
         base.FlushPage(linear);
         CloseWindow(0);
         CloseWindow(1);
-        ulong page = linear >> GuestMemory.PageShift;
-        if (Core->LargePageSeen == 0 && _engine.Cache.Mappings.MayKnow(page))
+        if (Core->LargePageSeen == 0)
         {
-            lock (Engine.Code.Gate)
-            {
-                foreach (int mapping in _engine.Cache.Mappings.Of(page))
-                {
-                    _state->ValidMappings[mapping] = 0;
-                }
-            }
-
-            ForgetJumps(0);
-            ForgetJumps(1);
+            _knowledge.ForgetPage(linear >> GuestMemory.PageShift);
         }
     }
 
@@ -144,15 +132,16 @@ internal sealed unsafe class TranslatorCpu : InterpreterCpu
     }
 
     /// <summary>
-    /// False in states in which only the interpreter is exact: unmasked SSE exceptions, and a CR0 or CR4 under which vector instructions fault.
+    /// False in states in which only the interpreter is exact: unmasked SSE exceptions, and a CR0 or CR4 under which vector instructions or RDTSC fault.
     /// </summary>
     private static bool MayTranslate(Core* c)
     {
         const ulong EmulationOrTaskSwitched = (1 << 2) | (1 << 3);
+        const ulong TimeStampDisable = 1 << 2;
         const ulong OsFxsr = 1 << 9;
         const uint MxcsrMasks = 0x1F80;
         return (c->Cpu.Cr0 & EmulationOrTaskSwitched) == 0
-            && (c->Cpu.Cr4 & OsFxsr) != 0
+            && (c->Cpu.Cr4 & (OsFxsr | TimeStampDisable)) == OsFxsr
             && (*(uint*)(c->Cpu.Xsave + CpuState.MxcsrOffset) & MxcsrMasks) == MxcsrMasks;
     }
 
@@ -166,10 +155,10 @@ internal sealed unsafe class TranslatorCpu : InterpreterCpu
     /// <summary>Code to enter for an address: from the jump cache, the translations, or made now when the address is hot. 0 for none.</summary>
     private nint FindCode(Core* c, ulong rip)
     {
-        ulong* entry = JumpEntry(rip);
-        if (entry[0] == rip && entry[1] != 0)
+        nint known = _knowledge.JumpTo(rip, _mode.Context);
+        if (known != 0)
         {
-            return (nint)entry[1];
+            return known;
         }
 
         TranslatedBlock? block = FindBlock(c, rip);
@@ -178,13 +167,7 @@ internal sealed unsafe class TranslatorCpu : InterpreterCpu
             return 0;
         }
 
-        if (entry[1] == 0)
-        {
-            _jumpEntries[_mode.Context].Add(JumpCacheProbe.IndexOf(rip));
-        }
-
-        entry[0] = rip;
-        entry[1] = (ulong)block.Code;
+        _knowledge.NoteJump(block);
         return block.Code;
     }
 
@@ -226,6 +209,11 @@ internal sealed unsafe class TranslatorCpu : InterpreterCpu
                 return NativeExit.Lookup;
             case NativeExit.Return:
                 return CompleteReturn(c);
+            case NativeExit.NextPage:
+                ulong next = (c->Cpu.Rip | (GuestMemory.PageSize - 1)) + 1;
+                return TryFindFrame(next, out ulong frame) && _knowledge.NoteMapping((int)_state->ExitArgument, next, frame, _mode.Context)
+                    ? NativeExit.Lookup
+                    : NativeExit.Interpret;
             case NativeExit.Syscall:
                 c->HasExit = 1;
                 c->Exit = new CpuExit { Kind = CpuExitKind.Syscall };
@@ -258,10 +246,9 @@ internal sealed unsafe class TranslatorCpu : InterpreterCpu
             return;
         }
 
-        if (FindBlock(c, target) is { } block && _engine.Cache.Connect(link, block) && link.Mapping > 0 && _state->ValidMappings[link.Mapping] == 0)
+        if (FindBlock(c, target) is { } block && _engine.Cache.Connect(link, block) && link.Mapping > 0)
         {
-            _state->ValidMappings[link.Mapping] = 1;
-            _validMappings[_mode.Context].Add(link.Mapping);
+            _knowledge.NoteMapping(link.Mapping, target, block.Frame, _mode.Context);
         }
     }
 
@@ -294,41 +281,12 @@ internal sealed unsafe class TranslatorCpu : InterpreterCpu
         return true;
     }
 
-    private ulong* JumpEntry(ulong rip) =>
-        _state->JumpCache + (2 * NativeState.JumpEntries * _mode.Context) + (2 * JumpCacheProbe.IndexOf(rip));
-
     /// <summary>Takes notice of dropped code: nothing from before may be entered.</summary>
     private void ForgetCode()
     {
         Volatile.Write(ref _generation, _engine.Cache.Generation);
-        for (int context = 0; context < 2; context++)
-        {
-            ForgetJumps(context);
-            foreach (int mapping in _validMappings[context])
-            {
-                _state->ValidMappings[mapping] = 0;
-            }
-
-            _validMappings[context].Clear();
-        }
-    }
-
-    private void ForgetJumps(int context)
-    {
-        ulong* cache = _state->JumpCache + (2 * NativeState.JumpEntries * context);
-        foreach (int index in _jumpEntries[context])
-        {
-            ForgetJump(cache, index);
-        }
-
-        _jumpEntries[context].Clear();
-    }
-
-    /// <summary>Empties an entry: it gets an address that belongs to another one, so that no jump finds it.</summary>
-    private static void ForgetJump(ulong* cache, int index)
-    {
-        cache[2 * index] = (ulong)(index ^ 1);
-        cache[(2 * index) + 1] = 0;
+        _knowledge.Forget(0);
+        _knowledge.Forget(1);
     }
 
     private void CloseWindow(int context)
@@ -346,8 +304,8 @@ internal sealed unsafe class TranslatorCpu : InterpreterCpu
             (int)(Core->Cpu.TranslationContext & 1), (Core->Cpu.Cr4 & OsXsave) != 0 && (Core->Cpu.Xcr0 & VectorState) == VectorState);
         if (mode.AllowsVex != _mode.AllowsVex)
         {
-            ForgetJumps(0);
-            ForgetJumps(1);
+            _knowledge.Forget(0);
+            _knowledge.Forget(1);
         }
 
         _mode = mode;

@@ -93,6 +93,12 @@ public abstract unsafe class VirtualCpu : IDisposable
     /// <summary>Drops the translations of one context (<see cref="CpuState.TranslationContext"/>), as when its root was loaded anew.</summary>
     public abstract void FlushContext(int context);
 
+    /// <summary>
+    /// As <see cref="FlushContext"/>, but translations of addresses with bit 63 set may stay, unless they lead to one of the frames: the owner vouches that the
+    /// new root has the same tables for that half, and that no other entry in them changed.
+    /// </summary>
+    public virtual void FlushContextButUpperHalf(int context, FrameFilter changed) => FlushContext(context);
+
     /// <summary>Drops the translation of the page that holds <paramref name="linear"/>, in both contexts.</summary>
     public abstract void FlushPage(ulong linear);
 

@@ -85,15 +85,29 @@ public sealed unsafe class PvVcpu
         State->TranslationContext = toKernel ? 0UL : 1UL;
     }
 
-    /// <summary>Loads a root; translations of that context are dropped, as MOV CR3 does.</summary>
-    public void LoadKernelRoot(ulong address)
+    /// <summary>How many of the domain's changes of last-level entries this vCPU's kernel translations take account of. Under the MMU lock.</summary>
+    public long SeenLeafChanges { get; set; }
+
+    /// <summary>Loads the kernel's root; translations of that context are dropped, as MOV CR3 does.</summary>
+    /// <param name="changed">
+    /// When the old and the new root have the same upper half: the frames whose entries changed since; all other translations of that half may stay. Else null.
+    /// </param>
+    public void LoadKernelRoot(ulong address, FrameFilter? changed)
     {
         KernelRoot = address;
-        Cpu.FlushContext(0);
+        if (changed is null)
+        {
+            Cpu.FlushContext(0);
+        }
+        else
+        {
+            Cpu.FlushContextButUpperHalf(0, changed);
+        }
+
         SwitchMode(InKernel);
     }
 
-    /// <inheritdoc cref="LoadKernelRoot"/>
+    /// <summary>Loads the root for user mode; translations of that context are dropped.</summary>
     public void LoadUserRoot(ulong address)
     {
         UserRoot = address;

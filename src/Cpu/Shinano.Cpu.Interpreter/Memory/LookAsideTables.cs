@@ -96,6 +96,49 @@ internal static unsafe class LookAsideTables
         c->UsedFetchCount[context] = 0;
     }
 
+    /// <summary>Drops the translations of a context but for those of addresses with bit 63 set that lead to none of the frames.</summary>
+    public static void FlushButUpperHalf(Core* c, int context, FrameFilter changed, GuestMemory memory)
+    {
+        TlbEntry* read = (TlbEntry*)(c->Data + (context * 2 * Core.TableBytes));
+        TlbEntry* write = read + Core.TlbEntries;
+        ushort* used = c->UsedData + (context * Core.TlbEntries);
+        int kept = 0;
+        for (int i = 0; i < c->UsedDataCount[context]; i++)
+        {
+            ushort slot = used[i];
+
+            // The tag is negated: bit 63 is clear for the upper half. A write entry has its page's read entry beside it, or none that matches.
+            ulong frame = memory.FirstFrame + ((ulong)(read[slot].HostPage - memory.HostBase) >> GuestMemory.PageShift);
+            if (IsUpper(read[slot].NegatedTag) && !changed.MayContain(frame) && (write[slot].HostPage is null || write[slot].NegatedTag == read[slot].NegatedTag))
+            {
+                used[kept++] = slot;
+                continue;
+            }
+
+            Empty(read, slot);
+            Empty(write, slot);
+        }
+
+        c->UsedDataCount[context] = kept;
+        FetchEntry* fetch = (FetchEntry*)c->Fetch + (context * Core.FetchEntries);
+        ushort* usedFetch = c->UsedFetch + (context * Core.FetchEntries);
+        kept = 0;
+        for (int i = 0; i < c->UsedFetchCount[context]; i++)
+        {
+            ushort slot = usedFetch[i];
+            if ((long)fetch[slot].Tag < 0 && !changed.MayContain(fetch[slot].Page->Frame))
+            {
+                usedFetch[kept++] = slot;
+            }
+            else
+            {
+                fetch[slot].Tag = 0;
+            }
+        }
+
+        c->UsedFetchCount[context] = kept;
+    }
+
     /// <summary>Drops the translation of a 4 KiB page in both contexts.</summary>
     public static void FlushPage(Core* c, ulong linear)
     {
@@ -139,6 +182,9 @@ internal static unsafe class LookAsideTables
             }
         }
     }
+
+    /// <summary>Whether a negated tag is of a page with bit 63 set.</summary>
+    private static bool IsUpper(ulong negatedTag) => (long)(0 - negatedTag) < 0;
 
     private static void Empty(TlbEntry* entries, ulong slot)
     {

@@ -10,7 +10,7 @@ internal sealed class BlockScanner
     private const int MaxLength = 15;
 
     private readonly InstructionClassifier _classifier;
-    private readonly byte[] _page = new byte[GuestMemory.PageSize];
+    private readonly byte[] _page = new byte[GuestMemory.PageSize + MaxLength];
     private readonly Reader _reader;
     private readonly Decoder _decoder;
 
@@ -22,13 +22,20 @@ internal sealed class BlockScanner
     }
 
     /// <summary>The page's bytes; to be filled before <see cref="Scan"/>.</summary>
-    public Span<byte> Page => _page;
+    public Span<byte> Page => _page.AsSpan(0, GuestMemory.PageSize);
+
+    /// <summary>The first bytes of the next linear page; read only by a scan that is told so.</summary>
+    public Span<byte> NextPage => _page.AsSpan(GuestMemory.PageSize);
 
     /// <summary>Decodes from <paramref name="rip"/> on.</summary>
     /// <param name="allowVex">Whether the vCPU may execute VEX-encoded vector instructions.</param>
-    public void Scan(GuestBlock block, ulong rip, int context, bool allowVex)
+    /// <param name="withNext">Whether <see cref="NextPage"/> is filled.</param>
+    /// <returns>Whether the block ended for want of the next page's bytes.</returns>
+    public bool Scan(GuestBlock block, ulong rip, int context, bool allowVex, bool withNext)
     {
         block.Start(rip, context);
+        _reader.End = withNext ? _page.Length : GuestMemory.PageSize;
+        bool wantsNext = false;
         ulong page = rip & ~(ulong)(GuestMemory.PageSize - 1);
         int start = (int)(rip - page);
         int at = start;
@@ -41,6 +48,7 @@ internal sealed class BlockScanner
             }
 
             Instruction code = Decode(page, at);
+            wantsNext = code.IsInvalid && _decoder.LastError == DecoderError.NoMoreBytes && !withNext;
             GuestInstruction instruction = _classifier.Classify(code);
             if (instruction.Kind == InstructionKind.Foreign || (instruction.IsVex && !allowVex))
             {
@@ -51,6 +59,7 @@ internal sealed class BlockScanner
 
             block.Add(instruction);
             at += code.Length;
+            block.Crosses = at > GuestMemory.PageSize;
             if (instruction.Kind is InstructionKind.Jump or InstructionKind.JumpIndirect or InstructionKind.Return or InstructionKind.Syscall)
             {
                 block.EndRip = page + (ulong)at;
@@ -58,7 +67,8 @@ internal sealed class BlockScanner
             }
         }
 
-        block.AddChunks(start, at);
+        block.AddChunks(start, Math.Min(at, GuestMemory.PageSize));
+        return wantsNext;
     }
 
     /// <summary>Whether code at a linear address may read flags from before. Looks no further than the block's page.</summary>
@@ -76,7 +86,7 @@ internal sealed class BlockScanner
             }
 
             GuestInstruction instruction = _classifier.Classify(Decode(page, at));
-            if (instruction.Kind == InstructionKind.Foreign)
+            if (instruction.Kind == InstructionKind.Foreign || at + instruction.Code.Length > GuestMemory.PageSize)
             {
                 return true;
             }
@@ -123,6 +133,8 @@ internal sealed class BlockScanner
     {
         public int Position { get; set; }
 
-        public override int ReadByte() => Position < bytes.Length ? bytes[Position++] : -1;
+        public int End { get; set; } = bytes.Length;
+
+        public override int ReadByte() => Position < End ? bytes[Position++] : -1;
     }
 }

@@ -22,6 +22,12 @@ internal sealed class GuestBlock
     /// <summary>The instruction at <see cref="EndRip"/> is the interpreter's.</summary>
     public bool EndsForeign { get; set; }
 
+    /// <summary>The last instruction reaches into the next page.</summary>
+    public bool Crosses { get; set; }
+
+    /// <summary>With <see cref="Crosses"/>: number of the next page's mapping.</summary>
+    public int NextMapping { get; set; }
+
     /// <summary>The 64-byte chunks of the page that the translation depends on.</summary>
     public ulong Chunks { get; set; }
 
@@ -36,6 +42,7 @@ internal sealed class GuestBlock
         Context = context;
         Count = 0;
         EndsForeign = false;
+        Crosses = false;
         Chunks = 0;
     }
 

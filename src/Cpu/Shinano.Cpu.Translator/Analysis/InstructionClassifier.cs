@@ -48,6 +48,13 @@ internal sealed class InstructionClassifier(CpuFeatures features)
         }
 
         result.Kind = KindOf(code, ref result);
+        if (result.Kind == InstructionKind.TimeStamp)
+        {
+            // They keep all flags, but their translation does not.
+            result.FlagsRead = ArithmeticFlag.None;
+            return result;
+        }
+
         if (result.Kind == InstructionKind.Plain && !RegisterRenaming.TryPlan(code, result.CountInCl, result.HasMemory, out _))
         {
             result.Kind = InstructionKind.Foreign;
@@ -91,6 +98,13 @@ internal sealed class InstructionClassifier(CpuFeatures features)
             case Mnemonic.Nop or Mnemonic.Endbr64 or Mnemonic.Prefetchnta or Mnemonic.Prefetcht0 or Mnemonic.Prefetcht1 or Mnemonic.Prefetcht2
                 or Mnemonic.Prefetchw:
                 return InstructionKind.Nothing;
+            case Mnemonic.Lfence or Mnemonic.Mfence or Mnemonic.Sfence:
+                return InstructionKind.Plain;
+            case Mnemonic.Rdtsc or Mnemonic.Rdtscp:
+                return InstructionKind.TimeStamp;
+            case Mnemonic.Cmpxchg16b:
+                result.Alignment = 16;
+                return Operands(code, ref result, 16, true) ? InstructionKind.CompareExchange16 : InstructionKind.Foreign;
             case Mnemonic.Lea:
                 return code.MemorySegmentPlain() && code.Code != Code.Lea_r16_m ? InstructionKind.LoadAddress : InstructionKind.Foreign;
             case Mnemonic.Push:
@@ -121,8 +135,8 @@ internal sealed class InstructionClassifier(CpuFeatures features)
         bool exchanges = code.Mnemonic is Mnemonic.Xchg or Mnemonic.Xadd or Mnemonic.Cmpxchg;
         if (code.Mnemonic is Mnemonic.Bt or Mnemonic.Bts or Mnemonic.Btr or Mnemonic.Btc && code.Op0Kind == OpKind.Memory && code.Op1Kind == OpKind.Register)
         {
-            // The bit number moves the address.
-            return InstructionKind.Foreign;
+            int size = code.Op1Register.GetSize();
+            return size >= 4 && Operands(code, ref result, size, !tests) ? InstructionKind.BitInMemory : InstructionKind.Foreign;
         }
 
         result.CountInCl = IsCount(code);
@@ -137,7 +151,7 @@ internal sealed class InstructionClassifier(CpuFeatures features)
             return InstructionKind.Foreign;
         }
 
-        int key = ((int)code.Code << 1) | (code.MemorySize != MemorySize.Unknown ? 1 : 0);
+        int key = ((int)code.Code << 1) | (code.HasMemoryOperand() ? 1 : 0);
         if (!_policies.TryGetValue(key, out InstructionPolicy? known))
         {
             known = InstructionPolicy.TryClassify(code, out InstructionPolicy made) ? made : null;

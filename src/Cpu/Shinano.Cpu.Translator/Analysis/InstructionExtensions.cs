@@ -17,4 +17,8 @@ internal static class InstructionExtensions
 
     /// <summary>Whether the base of FS or GS is added.</summary>
     public static bool HasSegmentBase(this in Instruction code) => code.MemorySegment is Register.FS or Register.GS;
+
+    /// <summary>Whether an operand is in memory; what the encoding's memory size is says nothing of it.</summary>
+    public static bool HasMemoryOperand(this in Instruction code) =>
+        code.Op0Kind == OpKind.Memory || code.Op1Kind == OpKind.Memory || code.Op2Kind == OpKind.Memory || code.Op3Kind == OpKind.Memory;
 }

@@ -18,6 +18,15 @@ internal enum InstructionKind : byte
 
     /// <summary>DIV and IDIV, which must not fault on the host.</summary>
     Divide,
+
+    /// <summary>BT and its kin with the bit's number in a register, which moves the address.</summary>
+    BitInMemory,
+
+    /// <summary>CMPXCHG16B.</summary>
+    CompareExchange16,
+
+    /// <summary>RDTSC and RDTSCP.</summary>
+    TimeStamp,
     JumpIf,
     Jump,
     JumpIndirect,

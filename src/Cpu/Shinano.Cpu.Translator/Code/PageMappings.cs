@@ -43,6 +43,9 @@ internal sealed class PageMappings
     /// <summary>The frame of a mapping.</summary>
     public ulong FrameOf(int number) => _mappings[number].Frame;
 
+    /// <summary>Whether a number stands for a page's mapping to a frame.</summary>
+    public bool Is(int number, ulong page, ulong frame) => number < _mappings.Count && _mappings[number] == (page, frame);
+
     /// <summary>The numbers that depend on a page.</summary>
     public IReadOnlyList<int> Of(ulong page) => _ofPage.TryGetValue(page, out List<int>? numbers) ? numbers : [];
 

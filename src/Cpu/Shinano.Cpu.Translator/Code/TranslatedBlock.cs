@@ -16,11 +16,17 @@ internal sealed class TranslatedBlock
     /// <summary>The 64-byte chunks of the frame that it was made from.</summary>
     public ulong Chunks { get; set; }
 
+    /// <summary>The frame that its last instruction reaches into, at its start; 0 for none.</summary>
+    public ulong NextFrame { get; set; }
+
     /// <summary>Guest instructions in it.</summary>
     public int Instructions { get; set; }
 
     /// <summary>Dropped: must not be entered or linked to any more.</summary>
     public bool IsDropped { get; set; }
+
+    /// <summary>The chunks of a frame that it was made from.</summary>
+    public ulong ChunksOf(ulong frame) => (frame == Frame ? Chunks : 0) | (frame == NextFrame ? 1UL : 0);
 
     /// <summary>Links that were patched to lead here.</summary>
     public List<Link> Incoming { get; } = [];

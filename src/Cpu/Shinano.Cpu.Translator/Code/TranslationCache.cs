@@ -79,8 +79,16 @@ internal sealed class TranslationCache : ICodeDependents, ILinkNumbers, IDisposa
             }
 
             _translating = cpu;
-            Scan(cpu, rip, page, mode);
-            TranslatedBlock made = new() { Rip = rip, Frame = page->Frame, Mode = mode, Chunks = _block.Chunks, Instructions = _block.Count };
+            ulong next = Scan(cpu, rip, page, mode);
+            TranslatedBlock made = new()
+            {
+                Rip = rip,
+                Frame = page->Frame,
+                Mode = mode,
+                Chunks = _block.Chunks,
+                NextFrame = _block.Crosses ? next : 0,
+                Instructions = _block.Count,
+            };
             if (_block.Count != 0)
             {
                 _emitter.Emit(_block);
@@ -94,12 +102,12 @@ internal sealed class TranslationCache : ICodeDependents, ILinkNumbers, IDisposa
             }
 
             _blocks.Add((rip, made.Frame, mode), made);
-            if (!_ofFrame.TryGetValue(made.Frame, out List<TranslatedBlock>? blocks))
+            AddTo(made.Frame, made);
+            if (made.NextFrame != 0 && made.NextFrame != made.Frame)
             {
-                _ofFrame.Add(made.Frame, blocks = []);
+                AddTo(made.NextFrame, made);
             }
 
-            blocks.Add(made);
             Mappings.NotePage(rip >> GuestMemory.PageShift);
             return made;
         }
@@ -155,12 +163,20 @@ internal sealed class TranslationCache : ICodeDependents, ILinkNumbers, IDisposa
         for (int i = blocks.Count - 1; i >= 0; i--)
         {
             TranslatedBlock block = blocks[i];
-            if ((block.Chunks & chunks) == 0)
+            if (block.IsDropped)
             {
-                left |= block.Chunks;
+                blocks.RemoveAt(i);
                 continue;
             }
 
+            ulong made = block.ChunksOf(page->Frame);
+            if ((made & chunks) == 0)
+            {
+                left |= made;
+                continue;
+            }
+
+            // The list of the other frame, if there is one, loses it when it is looked through.
             blocks.RemoveAt(i);
             _blocks.Remove((block.Rip, block.Frame, block.Mode));
             block.IsDropped = true;
@@ -204,19 +220,60 @@ internal sealed class TranslationCache : ICodeDependents, ILinkNumbers, IDisposa
         }
     }
 
-    private unsafe void Scan(TranslatorCpu cpu, ulong rip, CodePage* page, TranslationMode mode)
+    /// <summary>Decodes and analyses a block, and sees to it that changes of its bytes are found from now on.</summary>
+    /// <returns>The frame of the next linear page, if the block needed it.</returns>
+    private unsafe ulong Scan(TranslatorCpu cpu, ulong rip, CodePage* page, TranslationMode mode)
     {
         _code.MarkCode(cpu, page->Frame);
         ReadOnlySpan<byte> bytes = _code.Memory.FrameSpan(page->Frame);
-        do
+        ReadOnlySpan<byte> nextBytes = default;
+        ulong next = 0;
+        while (true)
         {
             bytes.CopyTo(_scanner.Page);
-            _scanner.Scan(_block, rip, mode.Context, mode.AllowsVex);
+            nextBytes.CopyTo(_scanner.NextPage);
+            if (_scanner.Scan(_block, rip, mode.Context, mode.AllowsVex, next != 0)
+                && TryFindNext(cpu, rip, mode.Context, out next))
+            {
+                CodePage* nextPage = _code.PageOf(next, page->Mode);
+                _code.MarkCode(cpu, next);
+                nextPage->Bitmap |= 1;
+                nextBytes = _code.Memory.FrameSpan(next)[.._scanner.NextPage.Length];
+                continue;
+            }
+
             FlagLiveness.Analyse(_block, _scanner);
             page->Bitmap |= _block.Chunks;
             Interlocked.MemoryBarrier();
+            if (bytes.SequenceEqual(_scanner.Page) && (next == 0 || nextBytes.SequenceEqual(_scanner.NextPage)))
+            {
+                return next;
+            }
         }
-        while (!bytes.SequenceEqual(_scanner.Page));
+    }
+
+    /// <summary>The frame behind the page after an address's, and the number of its mapping for the block.</summary>
+    private bool TryFindNext(TranslatorCpu cpu, ulong rip, int context, out ulong frame)
+    {
+        ulong nextPage = (rip >> GuestMemory.PageShift) + 1;
+        if (cpu.TryFindFrame(nextPage << GuestMemory.PageShift, out frame) && Mappings.TryGet(nextPage, context, frame, out int mapping))
+        {
+            _block.NextMapping = mapping;
+            return true;
+        }
+
+        frame = 0;
+        return false;
+    }
+
+    private void AddTo(ulong frame, TranslatedBlock block)
+    {
+        if (!_ofFrame.TryGetValue(frame, out List<TranslatedBlock>? blocks))
+        {
+            _ofFrame.Add(frame, blocks = []);
+        }
+
+        blocks.Add(block);
     }
 
     private bool Place(TranslatedBlock made)

@@ -41,6 +41,11 @@ internal sealed class BlockEmitter
         for (int i = 0; i < block.Count; i++)
         {
             ref GuestInstruction instruction = ref block[i];
+            if (block.Crosses && i == block.Count - 1)
+            {
+                EmitNextPageCheck(instruction);
+            }
+
             EmitInstruction(instruction);
             if (instruction.SaveAfter)
             {
@@ -300,8 +305,26 @@ internal sealed class BlockEmitter
         });
     }
 
+    /// <summary>The bytes of an instruction that crosses into the next page are only its own while that page's mapping holds. Leaves the flags alone.</summary>
+    private void EmitNextPageCheck(in GuestInstruction instruction)
+    {
+        int unknown = _code.NewLabel();
+        _code.Op(0, false, 0x0FB6, HostRegisters.Rcx, HostOperand.State(NativeLayout.ValidMappings + _block.NextMapping)); // MOVZX
+        _code.Lea(HostRegisters.Rcx, HostOperand.Mem(HostRegisters.Rcx, -1));
+        _code.SkipIfRcxZero(() => _code.Jump(unknown));
+        GuestInstruction copy = instruction;
+        Cold(() =>
+        {
+            _code.Bind(unknown);
+            _code.StoreImmediate(HostOperand.State(NativeLayout.ExitArgument), (ulong)_block.NextMapping, HostRegisters.Rcx);
+            EmitLeave(copy, NativeExit.NextPage);
+        });
+    }
+
     /// <summary>Leaves to the interpreter before an instruction that turned out to be more than its translation can do.</summary>
-    private void EmitForeignExit(in GuestInstruction instruction)
+    private void EmitForeignExit(in GuestInstruction instruction) => EmitLeave(instruction, NativeExit.Interpret);
+
+    private void EmitLeave(in GuestInstruction instruction, NativeExit reason)
     {
         if (instruction.LiveBefore != ArithmeticFlag.None)
         {
@@ -309,7 +332,7 @@ internal sealed class BlockEmitter
         }
 
         Count(_uncounted);
-        EmitExit(NativeExit.Interpret, instruction.Rip);
+        EmitExit(reason, instruction.Rip);
     }
 
     private void EmitExit(NativeExit reason, ulong rip)

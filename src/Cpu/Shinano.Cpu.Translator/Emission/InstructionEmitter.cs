@@ -44,6 +44,15 @@ internal sealed class InstructionEmitter(HostAssembler code, MemoryEmitter memor
             case InstructionKind.Divide:
                 EmitDivide(instruction);
                 break;
+            case InstructionKind.BitInMemory:
+                EmitBitInMemory(instruction);
+                break;
+            case InstructionKind.CompareExchange16:
+                EmitCompareExchange16(instruction);
+                break;
+            case InstructionKind.TimeStamp:
+                EmitTimeStamp(instruction);
+                break;
             case InstructionKind.Nothing:
                 break;
             default:
@@ -193,6 +202,64 @@ internal sealed class InstructionEmitter(HostAssembler code, MemoryEmitter memor
 
         code.Op(0, wide, 0xF7, signed ? 7 : 6, HostOperand.Reg(Rcx));
         memory.LeaveAt(instruction, refuse);
+    }
+
+    /// <summary>
+    /// The element that holds the bit is checked like an operand there, and the number becomes one inside of it (SDM 2A, BT). Changes flags that BT keeps, so where
+    /// they are live it is the interpreter's.
+    /// </summary>
+    private void EmitBitInMemory(in GuestInstruction instruction)
+    {
+        if (instruction.LiveBefore != ArithmeticFlag.None)
+        {
+            memory.LeaveHere(instruction);
+            return;
+        }
+
+        Instruction host = instruction.Code;
+        int bits = instruction.MemorySize * 8;
+        int number = HostRegisters.NumberOf(host.Op1Register);
+        HostOperand operand = memory.CheckElement(instruction, number);
+        code.Lea(R15, operand);
+        LoadGuest(Rcx, number);
+        code.Arithmetic(4, false, HostOperand.Reg(Rcx), bits - 1);
+        host.SegmentPrefix = Register.None;
+        Rewrite(ref host, HostOperand.Mem(R15, 0));
+        host.Op1Register = HostRegisters.Sized(Rcx, instruction.MemorySize);
+        code.Instruction(host);
+    }
+
+    private void EmitCompareExchange16(in GuestInstruction instruction)
+    {
+        Instruction host = instruction.Code;
+        code.Lea(R15, memory.Check(instruction));
+        code.Move(Rcx, HostRegisters.GuestRcx);
+        host.SegmentPrefix = Register.None;
+        Rewrite(ref host, HostOperand.Mem(R15, 0));
+        code.Instruction(host);
+    }
+
+    private void EmitTimeStamp(in GuestInstruction instruction)
+    {
+        if (instruction.LiveBefore != ArithmeticFlag.None)
+        {
+            memory.LeaveHere(instruction);
+            return;
+        }
+
+        code.Bytes([0x0F, 0x31]); // RDTSC
+        code.Op(0, true, 0xC1, 4, HostOperand.Reg(Rdx)); // SHL rdx, 32
+        code.Byte(32);
+        code.Op(0, true, 0x0B, Rax, HostOperand.Reg(Rdx)); // OR
+        code.Op(0, true, 0x03, Rax, HostOperand.State(NativeLayout.TscOffset)); // ADD
+        code.Move(Rdx, Rax);
+        code.Op(0, true, 0xC1, 5, HostOperand.Reg(Rdx)); // SHR rdx, 32
+        code.Byte(32);
+        code.Move32(Rax, Rax);
+        if (instruction.Code.Mnemonic == Mnemonic.Rdtscp)
+        {
+            code.Op(0, false, 0x8B, HostRegisters.GuestRcx, HostOperand.State(NativeLayout.TscAux));
+        }
     }
 
     private void EmitPlain(in GuestInstruction instruction)

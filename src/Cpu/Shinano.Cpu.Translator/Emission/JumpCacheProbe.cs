@@ -7,7 +7,7 @@ internal static class JumpCacheProbe
     private const int NotEqual = 5;
 
     /// <summary>Index of an address's entry.</summary>
-    public static int IndexOf(ulong rip) => (int)(rip & Mask);
+    public static int IndexOf(ulong rip) => (int)((rip ^ ((uint)rip >> 12)) & Mask);
 
     /// <summary>Where a probe that hit leaves the code's address.</summary>
     public static HostOperand Code(int context) => HostOperand.State(NativeLayout.JumpCache(context) + 8, HostRegisters.R15);
@@ -16,6 +16,9 @@ internal static class JumpCacheProbe
     public static void Emit(HostAssembler code, int context, int miss)
     {
         code.Move32(HostRegisters.R15, HostRegisters.Rcx);
+        code.Op(0, false, 0xC1, 5, HostOperand.Reg(HostRegisters.R15)); // SHR
+        code.Byte(12);
+        code.Op(0, false, 0x33, HostRegisters.R15, HostOperand.Reg(HostRegisters.Rcx)); // XOR
         code.Arithmetic(4, false, HostOperand.Reg(HostRegisters.R15), Mask);
 
         // SHL r15d, 4.

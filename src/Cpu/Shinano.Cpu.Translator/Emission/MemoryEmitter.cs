@@ -59,6 +59,37 @@ internal sealed class MemoryEmitter(HostAssembler code, MemoryEmitter.Leave leav
         return CheckGeneral(instruction, () => EffectiveAddress(guest, Rcx, withSegment: true), null);
     }
 
+    /// <summary>
+    /// Checks the element of a bit string that holds a bit: the operand's address plus the element's size times the bit's number over the element's bits.
+    /// Flags must not be live.
+    /// </summary>
+    /// <param name="number">Guest register with the bit's number, signed and as wide as an element.</param>
+    public HostOperand CheckElement(in GuestInstruction instruction, int number)
+    {
+        Instruction guest = instruction.Code;
+        bool wide = instruction.MemorySize == 8;
+        return CheckGeneral(
+            instruction,
+            () =>
+            {
+                EffectiveAddress(guest, Rcx, withSegment: true);
+                int home = HostRegisters.HomeOf(number);
+                code.Op(0, wide, 0x8B, R15, home >= 0 ? HostOperand.Reg(home) : HostOperand.State(NativeLayout.Gpr(number)));
+                if (!wide)
+                {
+                    code.Op(0, true, 0x63, R15, HostOperand.Reg(R15)); // MOVSXD
+                }
+
+                code.Op(0, true, 0xC1, 7, HostOperand.Reg(R15)); // SAR
+                code.Byte((byte)(wide ? 6 : 5));
+                code.Lea(Rcx, HostOperand.Mem(Rcx, R15, wide ? 3 : 2, 0));
+            },
+            null);
+    }
+
+    /// <summary>Emits the way to the interpreter before an instruction, here.</summary>
+    public void LeaveHere(in GuestInstruction instruction) => leave(instruction);
+
     /// <summary>Checks an operand that the guest's stack pointer, or its frame pointer, leads to. Leaves R15 as what to add to a linear address of that page.</summary>
     /// <param name="home">Host register of the base.</param>
     public HostOperand CheckStack(in GuestInstruction instruction, int home, int displacement, int size, bool write)

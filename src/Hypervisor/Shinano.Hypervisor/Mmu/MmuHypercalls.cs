@@ -1,3 +1,5 @@
+using System.Runtime.InteropServices;
+using Shinano.Cpu;
 using Shinano.Memory;
 using Shinano.X86;
 using Shinano.XenAbi;
@@ -10,6 +12,7 @@ namespace Shinano.Hypervisor.Mmu;
 public sealed class MmuHypercalls
 {
     private readonly DescriptorTables _descriptors;
+    private readonly FrameFilter _changed = new();
 
     public MmuHypercalls(Domain domain, MachineSpace space)
     {
@@ -93,7 +96,7 @@ public sealed class MmuHypercalls
         {
             if (!user)
             {
-                vcpu.LoadKernelRoot(vcpu.KernelRoot);
+                LoadKernelRoot(vcpu, vcpu.KernelRoot);
                 Flushes.ContextLoaded(vcpu, 0);
             }
 
@@ -121,7 +124,7 @@ public sealed class MmuHypercalls
         }
         else
         {
-            vcpu.LoadKernelRoot(frame << GuestMemory.PageShift);
+            LoadKernelRoot(vcpu, frame << GuestMemory.PageShift);
             _descriptors.ReloadLdt(vcpu);
         }
 
@@ -133,6 +136,19 @@ public sealed class MmuHypercalls
 
         return 0;
     }
+
+    /// <summary>Loads a kernel root and drops what it may translate otherwise than the old one.</summary>
+    private void LoadKernelRoot(PvVcpu vcpu, ulong root)
+    {
+        bool keepsUpper = vcpu.KernelRoot != 0
+            && UpperHalf(vcpu.KernelRoot).SequenceEqual(UpperHalf(root))
+            && Types.Changes.TryCollect(vcpu.SeenLeafChanges, _changed);
+        vcpu.SeenLeafChanges = Types.Changes.Count;
+        vcpu.LoadKernelRoot(root, keepsUpper ? _changed : null);
+    }
+
+    private Span<ulong> UpperHalf(ulong root) =>
+        MemoryMarshal.Cast<byte, ulong>(Space.Memory.FrameSpan(root >> GuestMemory.PageShift))[(PageTableEntry.Count / 2)..];
 
     /// <summary>Whether a domain number of a hypercall means the caller.</summary>
     internal bool IsOwn(ulong domain) => domain == DomainId.Self.Value || domain == Domain.Id.Value;

@@ -111,6 +111,11 @@ internal sealed class TableEntries(MachineSpace space, PageTypes types)
             _memory.TryCompareExchange(address, wanted, old, out ulong seen);
             if (seen == old)
             {
+                if (level == 1)
+                {
+                    types.Changes.Note(old, wanted);
+                }
+
                 break;
             }
 
@@ -157,6 +162,11 @@ internal sealed class TableEntries(MachineSpace space, PageTypes types)
         }
 
         _memory.TryCompareExchange(address, value, expected, out seen);
+        if (seen == expected)
+        {
+            types.Changes.Note(expected, value);
+        }
+
         if (!isSame)
         {
             Drop(frame, 1, seen == expected ? expected : value);
