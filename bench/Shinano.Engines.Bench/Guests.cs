@@ -45,7 +45,7 @@ internal sealed class Guests(GuestFiles files, string machine, TimeSpan limit)
     public static string EngineName(Column column) => column == Column.Translator ? "translator" : "interpreter";
 
     /// <summary>The kernel's command line; the consoles differ by nature.</summary>
-    public static string CommandLine(string console) => $"console={console} quiet panic=-1";
+    public static string CommandLine(string console) => $"console={console} quiet panic=-1 mitigations=off";
 
     private ProcessStartInfo QemuStart(int vcpus) => new(
         Qemu,

@@ -32,6 +32,11 @@ internal struct RegisterRenaming
             Register register = guest.GetOpRegister(i);
             if (HostRegisters.IsHighByte(register))
             {
+                if (register == renaming.HighByte && register != Register.CH && guest.Mnemonic is not (Mnemonic.Xchg or Mnemonic.Xadd))
+                {
+                    continue;
+                }
+
                 // One of them, and CH only to read: guest CX lives where it has no high byte.
                 if (renaming.HighByte != Register.None || renaming.NeedsRcx
                     || (register == Register.CH && (i == 0 || guest.Mnemonic is Mnemonic.Xchg or Mnemonic.Xadd)))

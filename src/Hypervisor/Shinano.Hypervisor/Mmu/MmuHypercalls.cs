@@ -141,10 +141,24 @@ public sealed class MmuHypercalls
     private void LoadKernelRoot(PvVcpu vcpu, ulong root)
     {
         bool keepsUpper = vcpu.KernelRoot != 0
-            && UpperHalf(vcpu.KernelRoot).SequenceEqual(UpperHalf(root))
+            && HasSameUpperHalf(vcpu.KernelRoot, root)
             && Types.Changes.TryCollect(vcpu.SeenLeafChanges, _changed);
         vcpu.SeenLeafChanges = Types.Changes.Count;
         vcpu.LoadKernelRoot(root, keepsUpper ? _changed : null);
+    }
+
+    /// <summary>Whether two roots have the same tables for addresses with bit 63 set.</summary>
+    private bool HasSameUpperHalf(ulong first, ulong second)
+    {
+        ReadOnlySpan<ulong> ours = UpperHalf(first);
+        ReadOnlySpan<ulong> others = UpperHalf(second);
+        ulong different = 0;
+        for (int i = 0; i < ours.Length; i++)
+        {
+            different |= ours[i] ^ others[i];
+        }
+
+        return (different & ~(PageTableEntry.Accessed | PageTableEntry.Dirty)) == 0;
     }
 
     private Span<ulong> UpperHalf(ulong root) =>
