@@ -51,7 +51,14 @@ internal sealed class TranslationCache : ICodeDependents, ILinkNumbers, IDisposa
     /// <summary>Bytes of code in the current region.</summary>
     public long BytesUsed => _regions[_region].Used;
 
-    public void Register(TranslatorCpu cpu) => _cpus.Add(cpu);
+    /// <summary>Any thread: a vCPU may be created while others run.</summary>
+    public void Register(TranslatorCpu cpu)
+    {
+        lock (_code.Gate)
+        {
+            _cpus.Add(cpu);
+        }
+    }
 
     /// <summary>The translation of an address, or null.</summary>
     public TranslatedBlock? Find(ulong rip, ulong frame, TranslationMode mode)
@@ -317,7 +324,8 @@ internal sealed class TranslationCache : ICodeDependents, ILinkNumbers, IDisposa
 
         foreach (TranslatorCpu cpu in _cpus)
         {
-            if (cpu.IsRunning && cpu != _translating && cpu.SeenGeneration < region.RetiredAt)
+            // Whoever translates now, too: it goes back to its dispatcher, takes notice, and tries again.
+            if (cpu.IsRunning && cpu.SeenGeneration < region.RetiredAt)
             {
                 return false;
             }
