@@ -143,4 +143,14 @@ public sealed unsafe class StackFormTests
         guest.Memory.TryReadUInt64(guest.EntryAddress(GuestProgram.StackTop), out entry);
         Assert.Equal(PageTableEntry.Dirty, entry & PageTableEntry.Dirty);
     }
+
+    [Fact]
+    public void A_misaligned_store_leaves_its_page_clean()
+    {
+        using GuestProgram guest = new();
+        guest.Rsi = GuestProgram.Data + 8;
+        GuestProgram.AssertFault(guest.Run(a => a.movaps(__[rsi], xmm0)), ExceptionVector.GeneralProtection);
+        guest.Memory.TryReadUInt64(guest.EntryAddress(GuestProgram.Data), out ulong entry);
+        Assert.Equal(0UL, entry & (PageTableEntry.Accessed | PageTableEntry.Dirty));
+    }
 }

@@ -259,7 +259,9 @@ internal sealed unsafe class TranslatorCpu : InterpreterCpu
     {
         Fills++;
         int size = (int)(request & FillRequest.SizeMask);
-        if ((int)(address & (GuestMemory.PageSize - 1)) + size > GuestMemory.PageSize || !SlowAccess.IsCanonical(address))
+
+        // A misaligned operand is a fault of its own, before its page is looked at.
+        if ((address & (request >> FillRequest.AlignmentShift)) != 0 || (int)(address & (GuestMemory.PageSize - 1)) + size > GuestMemory.PageSize || !SlowAccess.IsCanonical(address))
         {
             return false;
         }
