@@ -8,7 +8,7 @@ using Shinano.X86;
 namespace Shinano.Cpu.Translator;
 
 /// <summary>One vCPU of the translator: the dispatcher between translated code and the interpreter, and the look-aside misses of translated code.</summary>
-internal sealed unsafe class TranslatorCpu : InterpreterCpu
+internal unsafe class TranslatorCpu : InterpreterCpu
 {
     private const int HeatSlots = 1 << 14;
 

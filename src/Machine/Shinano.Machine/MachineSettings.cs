@@ -28,6 +28,9 @@ internal sealed record MachineSettings
     /// <summary>Name of an engine, or null for the default.</summary>
     public string? CpuEngine { get; init; }
 
+    /// <summary>Makes the engine instead, for tests that look into one; null for the one that is named.</summary>
+    public EngineFactory? Engine { get; init; }
+
     /// <summary>A xenstore answers the guest; without one start_info names no event channel for it, and the kernel goes on without.</summary>
     public bool HasXenStore { get; init; }
 

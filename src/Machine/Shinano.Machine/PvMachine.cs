@@ -91,7 +91,7 @@ internal sealed class PvMachine : IAsyncDisposable
             }
 
             domain.SharedInfoFrame = sharedInfo;
-            engine = EngineChoice.Create(settings.CpuEngine, space.Memory, features);
+            engine = settings.Engine?.Invoke(space.Memory, features) ?? EngineChoice.Create(settings.CpuEngine, space.Memory, features);
             for (int i = 0; i < settings.MaxVcpus; i++)
             {
                 domain.AddVcpu(NewVcpu(domain, i, engine.CreateVirtualCpu()));

@@ -1,3 +1,5 @@
+using System.Globalization;
+using System.Text;
 using Shinano.Cpu.Interpreter;
 using Shinano.Cpu.Interpreter.Tests.Differential;
 using Shinano.Memory;
@@ -61,7 +63,11 @@ internal sealed unsafe class LockStepMachine : IDisposable
             {
                 program.Image.AsSpan((int)(frame - CodeFrame) * PageSize, PageSize).CopyTo(page);
             }
-            else if (frame >= DataFrame && frame < TableFrame && frame != CounterFrame)
+            else if (frame - SpareFrame < Spares)
+            {
+                program.Image.AsSpan((int)(frame - SpareFrame) * PageSize, PageSize).CopyTo(page);
+            }
+            else if (frame - DataFrame < DataPages)
             {
                 random.Fill(page);
             }
@@ -168,6 +174,28 @@ internal sealed unsafe class LockStepMachine : IDisposable
         }
 
         return MemoryDifference(other);
+    }
+
+    /// <summary>The instructions at an address, for people.</summary>
+    public string Disassemble(ulong rip)
+    {
+        StringBuilder text = new();
+        PageWalker.Context context = new(State->Cr3, true, true, true);
+        byte[] bytes = new byte[64];
+        int length = 0;
+        while (length < bytes.Length
+            && PageWalker.TryTranslate(_memory, context, rip + (ulong)length, PageFaultErrors.None, out PageWalker.Translation found, out _))
+        {
+            _ = _memory.TryRead(found.Physical, bytes.AsSpan(length++, 1));
+        }
+
+        var decoder = Iced.Intel.Decoder.Create(64, bytes.AsSpan(0, length).ToArray(), rip);
+        while (decoder.IP - rip < (ulong)length)
+        {
+            text.AppendLine(CultureInfo.InvariantCulture, $"      {decoder.IP:X}: {decoder.Decode()}");
+        }
+
+        return text.ToString();
     }
 
     public void Dispose()

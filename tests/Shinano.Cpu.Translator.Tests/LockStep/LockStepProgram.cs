@@ -32,10 +32,11 @@ internal sealed class LockStepProgram
         _random = new CaseRandom(seed);
         _generator = new InstructionGenerator(_random) { MemoryChance = 60 };
         Base = _random.Below(10) switch { 0 => 0x7FFF_FFFF_C000, 1 => 0xFFFF_FFFF_FFFF_C000, _ => MachineCase.CodeBase };
+        // At the same offsets in each page: where pages take each other's place, jumps still lead to instructions.
+        int[] offsets = [0x200 + _random.Below(128), 0x800 + _random.Below(128), PageSize - 8 - _random.Below(64)];
         for (int i = 0; i < Blocks; i++)
         {
-            int offset = (i % 3) switch { 0 => 0x200 + _random.Below(128), 1 => 0x800 + _random.Below(128), _ => PageSize - 8 - _random.Below(64) };
-            _starts[i] = Base + (ulong)((i / 3 * PageSize) + offset);
+            _starts[i] = Base + (ulong)((i / 3 * PageSize) + offsets[i % 3]);
         }
 
         Array.Fill(Image, (byte)0xCC);

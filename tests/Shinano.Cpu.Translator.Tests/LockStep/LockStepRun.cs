@@ -96,12 +96,13 @@ internal sealed unsafe class LockStepRun : IDisposable
     private string? Compare(LockStepProgram program, ulong seed)
     {
         CaseRandom random = new(seed ^ 0x5DEE_CE66_D1CE_4E5B);
-        ulong start = random.Next();
-        _reference.Start(program, new CaseRandom(start));
-        _tested.Start(program, new CaseRandom(start));
+        ulong state = random.Next();
+        _reference.Start(program, new CaseRandom(state));
+        _tested.Start(program, new CaseRandom(state));
         StringBuilder events = new();
         for (int i = 0; i < Exits; i++)
         {
+            ulong start = _reference.State->Rip;
             _watchdog.Change(Patience, Timeout.Infinite);
             _reference.Run();
             _tested.Run();
@@ -116,7 +117,7 @@ internal sealed unsafe class LockStepRun : IDisposable
             bool syscall = _reference.Exit.Kind == CpuExitKind.Syscall;
             if (_reference.Difference(_tested, syscall ? 0 : Arithmetic) is { } difference)
             {
-                return $"{difference}; exit {i} after{events}";
+                return $"{difference}; exit {i} after{events}\n{_reference.Disassemble(start)}";
             }
 
             Compared++;
