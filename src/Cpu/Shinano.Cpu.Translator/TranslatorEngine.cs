@@ -11,7 +11,7 @@ public sealed class TranslatorEngine : ICpuEngine
     public const int DefaultCodeCapacity = 64 << 20;
 
     /// <summary>Executions of a block by the interpreter before it is translated.</summary>
-    private const int DefaultThreshold = 12;
+    private const int DefaultThreshold = 40;
 
     /// <inheritdoc cref="TranslatorEngine(GuestMemory, CpuEngineSettings, int, int)"/>
     public TranslatorEngine(GuestMemory memory, CpuEngineSettings settings)
