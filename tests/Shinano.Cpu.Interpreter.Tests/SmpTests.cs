@@ -107,6 +107,49 @@ public sealed unsafe class SmpTests
         Assert.Equal(Rounds, guest.ReadUInt64(Data) & uint.MaxValue);
     }
 
+    /// <summary>A device writes beside the code, and makes all code of the page be dropped, at any moment of a loop that patches its own next instruction.</summary>
+    [Fact]
+    public void CodeThatIsDroppedWhileItRunsStillSeesItsOwnWrites()
+    {
+        using GuestProgram guest = new();
+        const int Turns = 50_000;
+        guest.Assemble(Code, a =>
+        {
+            Label loop = a.CreateLabel();
+            a.xor(eax, eax);
+            a.Label(ref loop);
+            a.mov(__dword_ptr[Code + 10], edi);
+            a.add(eax, 0x1000_0000);
+            a.inc(edi);
+            a.dec(ecx);
+            a.jne(loop);
+        });
+        Assert.Equal(0x1000_0000, BitConverter.ToInt32(guest.Read(Code + 10, 4)));
+        guest.Gpr(rcx) = Turns;
+        guest.Gpr(rdi) = 0x1000_0000;
+        bool done = false;
+        Thread device = new(() =>
+        {
+            while (!Volatile.Read(ref done))
+            {
+                guest.Memory.AnnounceWrite(guest.Physical(Code), 4096);
+                Thread.Yield();
+            }
+        });
+        device.Start();
+        CpuExit exit = guest.Run();
+        Volatile.Write(ref done, true);
+        device.Join();
+        GuestProgram.AssertSyscall(exit);
+        uint expected = 0;
+        for (uint i = 0; i < Turns; i++)
+        {
+            expected += 0x1000_0000 + i;
+        }
+
+        Assert.Equal(expected, (uint)guest.Rax);
+    }
+
     private static void RunAll(GuestProgram guest, bool kicks)
     {
         CpuExit[] exits = new CpuExit[guest.Cpus.Count];

@@ -266,9 +266,19 @@ internal sealed unsafe class TranslatorCpu : InterpreterCpu
         bool write = (request & (FillRequest.Write | FillRequest.Stack)) != 0;
         Core* c = Core;
         TlbEntry* entry = write ? GuestAccess.WriteEntry(c, address) : GuestAccess.ReadEntry(c, address);
-        if (address + entry->NegatedTag >= GuestMemory.PageSize && !SlowAccess.TryEnter(c, address, write))
+        if (address + entry->NegatedTag >= GuestMemory.PageSize)
         {
-            return false;
+            if (!SlowAccess.TryEnter(c, address, write))
+            {
+                return false;
+            }
+
+            // The block that asks may have been dropped meanwhile, and with it the mark that its page holds code: a write to its own next instruction must not
+            // go by unseen. Dropping moves the generation on before it takes the mark away, so who finds no mark finds the new generation.
+            if (write && _generation != _engine.Cache.Generation)
+            {
+                return false;
+            }
         }
 
         if ((request & FillRequest.Stack) != 0)
