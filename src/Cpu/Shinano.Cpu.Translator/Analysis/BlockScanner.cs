@@ -1,4 +1,5 @@
 using Iced.Intel;
+using Shinano.Cpu.Interpreter;
 using Shinano.Memory;
 
 namespace Shinano.Cpu.Translator;
@@ -24,7 +25,10 @@ internal sealed class BlockScanner
     /// <summary>The page's bytes; to be filled before <see cref="Scan"/>.</summary>
     public Span<byte> Page => _page;
 
-    /// <summary>Decodes from <paramref name="rip"/> on.</summary>
+    /// <summary>Those of the page's frame; null for none.</summary>
+    public FrameProbes? Probes { get; set; }
+
+    /// <summary>Decodes from <paramref name="rip"/> on. What begins at a probe is the interpreter's, which leaves for it.</summary>
     /// <param name="allowVex">Whether the vCPU may execute VEX-encoded vector instructions.</param>
     public void Scan(GuestBlock block, ulong rip, int context, bool allowVex)
     {
@@ -37,6 +41,12 @@ internal sealed class BlockScanner
             block.EndRip = page + (ulong)at;
             if (block.Count == GuestBlock.MaxInstructions || at >= GuestMemory.PageSize)
             {
+                break;
+            }
+
+            if (Probes is not null && Probes.Contains(at))
+            {
+                block.EndsForeign = true;
                 break;
             }
 
@@ -70,7 +80,7 @@ internal sealed class BlockScanner
         int at = (int)offset;
         for (int i = 0; i < LookAheadInstructions; i++)
         {
-            if (offset >= GuestMemory.PageSize || at >= GuestMemory.PageSize)
+            if (offset >= GuestMemory.PageSize || at >= GuestMemory.PageSize || (Probes is not null && Probes.Contains(at)))
             {
                 return true;
             }
