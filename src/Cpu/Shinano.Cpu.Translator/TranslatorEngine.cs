@@ -7,7 +7,7 @@ namespace Shinano.Cpu.Translator;
 /// <summary>The default engine: hot guest code is translated to host code, everything else interpreted. See docs/design/translator.md.</summary>
 public sealed class TranslatorEngine : ICpuEngine
 {
-    /// <summary>Bytes of generated code that a domain may hold.</summary>
+    /// <summary>Bytes of generated code that a domain may hold when its settings do not say.</summary>
     public const int DefaultCodeCapacity = 64 << 20;
 
     /// <summary>Executions of a block by the interpreter before it is translated.</summary>
@@ -15,7 +15,7 @@ public sealed class TranslatorEngine : ICpuEngine
 
     /// <inheritdoc cref="TranslatorEngine(GuestMemory, CpuEngineSettings, int, int)"/>
     public TranslatorEngine(GuestMemory memory, CpuEngineSettings settings)
-        : this(memory, settings, DefaultCodeCapacity, DefaultThreshold)
+        : this(memory, settings, checked((int)(settings.CodeCacheBytes ?? DefaultCodeCapacity)), DefaultThreshold)
     {
     }
 
