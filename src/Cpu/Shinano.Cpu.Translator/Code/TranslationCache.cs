@@ -174,12 +174,10 @@ internal sealed class TranslationCache : ICodeDependents, ILinkNumbers, IDisposa
         // The code of a block lies in one piece. One that ends before the probe's instruction leaves to the interpreter there, which is of no use any more
         // when the probe is cleared.
         const ulong OffsetMask = GuestMemory.PageSize - 1;
-        BlocksDroppedByProbes += Drop(
-            page,
-            block => set
-                ? (ulong)offset - (block.Rip & OffsetMask) < block.EndRip - block.Rip
-                : block.EndsForeign && (block.EndRip & OffsetMask) == (ulong)offset,
-            out ulong left);
+        ulong frame = page->Frame;
+        bool Contains(TranslatedBlock block) => (ulong)offset - (block.Rip & OffsetMask) < block.EndRip - block.Rip;
+        bool EndsAt(TranslatedBlock block) => block.EndsForeign && (block.EndRip & OffsetMask) == (ulong)offset;
+        BlocksDroppedByProbes += Drop(page, block => block.Frame == frame && (set ? Contains(block) : EndsAt(block)), out ulong left);
         return left;
     }
 
