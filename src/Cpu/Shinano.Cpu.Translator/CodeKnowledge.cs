@@ -18,6 +18,9 @@ internal sealed unsafe class CodeKnowledge
     private readonly List<int>[] _jumps = [[], []];
     private readonly List<(int Number, ulong Rip, ulong Frame)>[] _valid = [[], []];
 
+    /// <summary>Which numbers are in <see cref="_valid"/>, so that a guest that flushes one page again and again does not make it grow.</summary>
+    private readonly bool[] _isListed = new bool[NativeState.Mappings];
+
     /// <param name="gate">Guards <paramref name="mappings"/>.</param>
     public CodeKnowledge(NativeState* state, PageMappings mappings, Lock gate)
     {
@@ -71,7 +74,11 @@ internal sealed unsafe class CodeKnowledge
         if (_state->ValidMappings[number] == 0)
         {
             _state->ValidMappings[number] = 1;
-            _valid[context].Add((number, rip, frame));
+            if (!_isListed[number])
+            {
+                _isListed[number] = true;
+                _valid[context].Add((number, rip, frame));
+            }
         }
 
         return true;
@@ -89,6 +96,7 @@ internal sealed unsafe class CodeKnowledge
         foreach ((int number, _, _) in _valid[context])
         {
             _state->ValidMappings[number] = 0;
+            _isListed[number] = false;
         }
 
         _valid[context].Clear();
@@ -113,6 +121,7 @@ internal sealed unsafe class CodeKnowledge
             if (!keeps)
             {
                 _state->ValidMappings[known.Number] = 0;
+                _isListed[known.Number] = false;
             }
 
             return !keeps;

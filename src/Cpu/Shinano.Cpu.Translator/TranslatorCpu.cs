@@ -33,7 +33,7 @@ internal sealed unsafe class TranslatorCpu : InterpreterCpu
         _state = (NativeState*)State;
         engine.Thunks.Prepare(_state);
         _state->FillFunction = (nint)(delegate* unmanaged<NativeState*, ulong, uint, ulong>)&Fill;
-        Core->Attention |= AttentionBits.Tiered;
+        Interlocked.Or(ref Core->Attention, AttentionBits.Tiered);
 
         // An empty stack window has a tag that no guest can guess, and leads to a page of ours if it does.
         _windowKey = (ulong)Random.Shared.NextInt64() | 1;

@@ -126,7 +126,8 @@ internal sealed class InstructionClassifier(CpuFeatures features)
 
     private static InstructionKind IntegerKind(in Instruction code, ref GuestInstruction result)
     {
-        if (AbsoluteMoves.Contains(code.Code) || code.Code.Encoding() != EncodingKind.Legacy)
+        // MOVSXD to 16 bits has a source of 16 bits, but AMD's CPUs read 32: two bytes that nobody checked.
+        if (AbsoluteMoves.Contains(code.Code) || code.Code == Code.Movsxd_r16_rm16 || code.Code.Encoding() != EncodingKind.Legacy)
         {
             return InstructionKind.Foreign;
         }

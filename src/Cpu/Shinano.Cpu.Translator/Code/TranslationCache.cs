@@ -12,6 +12,12 @@ namespace Shinano.Cpu.Translator;
 /// </remarks>
 internal sealed class TranslationCache : ICodeDependents, ILinkNumbers, IDisposable
 {
+    /// <summary>
+    /// Blocks known at once. Those without code take no room in a region, and a guest has as many of them as there are linear addresses of an instruction that is
+    /// not translated.
+    /// </summary>
+    private const int MaxBlocks = 1 << 18;
+
     private readonly CodeCache _code;
     private readonly CodeRegion[] _regions;
     private readonly BlockScanner _scanner;
@@ -60,7 +66,14 @@ internal sealed class TranslationCache : ICodeDependents, ILinkNumbers, IDisposa
     /// <summary>Bytes of both regions.</summary>
     public long Capacity => _regions[0].Length + (long)_regions[1].Length;
 
-    public void Register(TranslatorCpu cpu) => _cpus.Add(cpu);
+    /// <summary>Any thread: a vCPU may be created while others run.</summary>
+    public void Register(TranslatorCpu cpu)
+    {
+        lock (_code.Gate)
+        {
+            _cpus.Add(cpu);
+        }
+    }
 
     /// <summary>The translation of an address, or null.</summary>
     public TranslatedBlock? Find(ulong rip, ulong frame, TranslationMode mode)
@@ -80,6 +93,11 @@ internal sealed class TranslationCache : ICodeDependents, ILinkNumbers, IDisposa
             if (_blocks.TryGetValue((rip, page->Frame, mode), out TranslatedBlock? known))
             {
                 return known;
+            }
+
+            if (_blocks.Count == MaxBlocks)
+            {
+                Flush();
             }
 
             if (!MakeRoom())
@@ -279,11 +297,26 @@ internal sealed class TranslationCache : ICodeDependents, ILinkNumbers, IDisposa
             FlagLiveness.Analyse(_block, _scanner);
             page->Bitmap |= _block.Chunks;
             Interlocked.MemoryBarrier();
-            if (bytes.SequenceEqual(_scanner.Page) && (next == 0 || nextBytes.SequenceEqual(_scanner.NextPage)))
+            if (HasChunks(bytes, _scanner.Page, _block.Chunks) && (next == 0 || nextBytes.SequenceEqual(_scanner.NextPage)))
             {
                 return next;
             }
         }
+    }
+
+    /// <summary>Whether some chunks of two pages are equal. Only these, since another vCPU may write data of the page all the time.</summary>
+    private static bool HasChunks(ReadOnlySpan<byte> page, ReadOnlySpan<byte> copy, ulong chunks)
+    {
+        for (; chunks != 0; chunks &= chunks - 1)
+        {
+            int at = System.Numerics.BitOperations.TrailingZeroCount(chunks) * CodePage.ChunkSize;
+            if (!page.Slice(at, CodePage.ChunkSize).SequenceEqual(copy.Slice(at, CodePage.ChunkSize)))
+            {
+                return false;
+            }
+        }
+
+        return true;
     }
 
     /// <summary>The frame behind the page after an address's, and the number of its mapping for the block.</summary>
@@ -351,7 +384,8 @@ internal sealed class TranslationCache : ICodeDependents, ILinkNumbers, IDisposa
 
         foreach (TranslatorCpu cpu in _cpus)
         {
-            if (cpu.IsRunning && cpu != _translating && cpu.SeenGeneration < region.RetiredAt)
+            // Whoever translates now, too: it goes back to its dispatcher, takes notice, and tries again.
+            if (cpu.IsRunning && cpu.SeenGeneration < region.RetiredAt)
             {
                 return false;
             }

@@ -55,6 +55,11 @@ internal struct RegisterRenaming
                 continue;
             }
 
+            if (renaming.Spilled1 >= 0)
+            {
+                return false;
+            }
+
             int host;
             if (!renaming.NeedsRcx)
             {
