@@ -2,6 +2,7 @@ using System.Globalization;
 using System.Reflection;
 using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics.X86;
+using System.Runtime.Intrinsics.X86;
 using Shinano.Control.Api.Domains;
 using Shinano.Control.Api.Xend;
 
@@ -40,7 +41,9 @@ internal sealed class HostFacts(TimeProvider clock)
             ToolVersion = typeof(HostFacts).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()?.InformationalVersion.Split('+')[0] ?? "0",
             XendProcessId = Environment.ProcessId,
             XendStarted = _started,
-            DefaultCpuEngine = "interpreter",
+
+            // As the domain process chooses (Shinano.Machine: EngineChoice): what generated code needs of the host.
+            DefaultCpuEngine = Bmi2.X64.IsSupported && Avx.IsSupported ? "translator" : "interpreter",
         };
     }
 
