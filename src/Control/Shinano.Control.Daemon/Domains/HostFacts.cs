@@ -2,7 +2,6 @@ using System.Globalization;
 using System.Reflection;
 using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics.X86;
-using System.Runtime.Intrinsics.X86;
 using Shinano.Control.Api.Domains;
 using Shinano.Control.Api.Xend;
 
