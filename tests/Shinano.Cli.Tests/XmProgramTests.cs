@@ -119,6 +119,8 @@ public sealed class XmProgramTests
     [InlineData("<command line>: error: memory=\"lots\" is not a number\nError: a.cfg: 1 error: no domain was made\n", "create", "a.cfg", "memory=lots")]
     [InlineData("Error: two files were given, 'a.cfg' and 'b.cfg'; settings have the form key=value\n", "create", "a.cfg", "b.cfg")]
     [InlineData("Error: no domain 'nobody'\n", "pause", "nobody")]
+    [InlineData("Error: no domain 'nobody'\n", "perf-stat", "nobody")]
+    [InlineData("Error: Domain-0 is the host itself: this cannot be done to it\n", "perf-stat", "0")]
     [InlineData("Error: Domain-0 is the host itself: this cannot be done to it\n", "destroy", "0")]
     [InlineData("Error: '10q' is not an amount of memory: a number of MiB, or one with k, m, g or t\n", "mem-set", "a", "10q")]
     public async Task What_is_wrong_is_named(string expected, params string[] arguments)
@@ -134,6 +136,9 @@ public sealed class XmProgramTests
     [InlineData("vcpu-set", "a", "many")]
     [InlineData("trigger", "a", "explode")]
     [InlineData("shutdown")]
+    [InlineData("perf-stat")]
+    [InlineData("perf-stat", "a", "-d", "0")]
+    [InlineData("perf-stat", "a", "-i", "0")]
     public async Task Wrong_usage_is_2(params string[] arguments)
     {
         await using CliHome home = CliHome.Create();
@@ -173,7 +178,8 @@ public sealed class XmProgramTests
         string[] verbs =
         [
             "create", "list", "console", "pause", "unpause", "shutdown", "reboot", "destroy", "rename", "domid", "domname", "info", "uptime", "vcpu-list",
-            "vcpu-set", "mem-set", "mem-max", "sysrq", "trigger", "dump-core", "dmesg", "log", "new", "start", "delete", "quickstart", "help",
+            "vcpu-set", "mem-set", "mem-max", "sysrq", "trigger", "dump-core", "dmesg", "log", "new", "start", "delete", "quickstart",
+            "perf-stat", "help",
         ];
         string help = (await home.XmAsync("help")).Output;
         foreach (string verb in verbs)
@@ -184,6 +190,53 @@ public sealed class XmProgramTests
         Assert.Contains("xm vcpu-set <domain> <vcpus>", (await home.XmAsync("vcpu-set", "-h")).Output, StringComparison.Ordinal);
         Assert.Equal((await home.XmAsync("list", "-h")).Output, (await home.XmAsync("help", "list")).Output);
         Assert.Equal("destroy\n", (await home.XmAsync("complete", "6", "xm des")).Output);
+        Assert.Equal("perf-stat\n", (await home.XmAsync("complete", "9", "xm perf-s")).Output);
+        Assert.Contains("--delay\n", (await home.XmAsync("complete", "17", "xm perf-stat a --")).Output, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Perf_stat_reports_since_the_start_and_then_the_interval()
+    {
+        await using CliHome home = CliHome.Create();
+        await home.XmAsync("create", "a.cfg", "vcpus=2", "code_cache=32");
+        CliResult text = await home.XmAsync("perf-stat", "a", "-i", "2", "-d", "0.01");
+        Assert.Equal((0, ""), (text.ExitCode, text.Error));
+        Assert.Equal(
+            [
+                "a (id 1), fake, 2 vCPUs, 2.0 s since its start",
+                "engine                                       count             /s",
+                "translated.blocks                              100             50",
+                "code-cache.capacity                       33554432              -",
+                "vCPUs                                        count             /s        vcpu0/s        vcpu1/s",
+                "instructions.translated                       2000           1000            500            500",
+                "",
+                "a (id 1), fake, 2 vCPUs, 1.0 s since the last report",
+                "engine                                       count             /s",
+                "translated.blocks                              100            100",
+                "code-cache.capacity                       33554432              -",
+                "vCPUs                                        count             /s        vcpu0/s        vcpu1/s",
+                "instructions.translated                       2000           2000           1000           1000",
+            ],
+            text.Output.TrimEnd('\n').Split('\n'));
+
+        CliResult json = await home.XmAsync("perf-stat", "--json", "a");
+        Assert.Equal(
+            """{"version":1,"domain":"a","domainId":1,"cpuEngine":"fake","sinceStart":true,"seconds":4,"engine":["""
+            + """{"name":"translated.blocks","kind":"total","value":300,"change":300,"perSecond":75},"""
+            + """{"name":"code-cache.capacity","kind":"level","value":33554432}],"vcpus":["""
+            + """{"id":0,"counters":[{"name":"instructions.translated","kind":"total","value":3000,"change":3000,"perSecond":750}]},"""
+            + """{"id":1,"counters":[{"name":"instructions.translated","kind":"total","value":3000,"change":3000,"perSecond":750}]}]}"""
+            + "\n",
+            json.Output);
+    }
+
+    [Fact]
+    public async Task Perf_stat_refuses_counters_of_another_version()
+    {
+        await using CliHome home = CliHome.Create();
+        await home.XmAsync("create", "a.cfg", "extra=fake.later-version");
+        CliResult result = await home.XmAsync("perf-stat", "a");
+        Assert.Equal((1, "", "Error: domain 'a' has counters of version 2, xend reads version 1\n"), (result.ExitCode, result.Output, result.Error));
     }
 
     [Fact]

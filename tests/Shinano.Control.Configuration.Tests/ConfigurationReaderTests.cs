@@ -21,7 +21,8 @@ public sealed class ConfigurationReaderTests
             on_crash = 'coredump-restart'
             on_reboot = "preserve"
             uuid = "0f9b0a4e-5d0b-4f57-9a0a-2f6d6a1d7c11"
-            cpu_engine = "interpreter"
+            cpu_engine = "translator"
+            code_cache = 128
             """.Replace("\\\nquiet", "quiet", StringComparison.Ordinal));
 
         Assert.Equal("debian-1", c.Name);
@@ -34,7 +35,8 @@ public sealed class ConfigurationReaderTests
         Assert.Equal(LifecycleAction.Preserve, c.OnReboot);
         Assert.Equal(LifecycleAction.Destroy, c.OnPoweroff);
         Assert.Equal(Guid.Parse("0f9b0a4e-5d0b-4f57-9a0a-2f6d6a1d7c11"), c.Uuid);
-        Assert.Equal("interpreter", c.CpuEngine);
+        Assert.Equal("translator", c.CpuEngine);
+        Assert.Equal(128, c.CodeCacheMebibytes);
     }
 
     [Fact]
@@ -45,6 +47,7 @@ public sealed class ConfigurationReaderTests
         Assert.Equal(LifecycleAction.Restart, c.OnReboot);
         Assert.Equal("", c.CommandLine);
         Assert.Null(c.Uuid);
+        Assert.Null(c.CodeCacheMebibytes);
     }
 
     [Theory]
@@ -78,6 +81,10 @@ public sealed class ConfigurationReaderTests
     [InlineData("on_crash = \"explode\"", "f:3:1: error: on_crash=\"explode\" is not one of destroy, restart, rename-restart, preserve,")]
     [InlineData("builder = \"hvm\"", "f:3:1: error: builder=\"hvm\" is not supported yet")]
     [InlineData("type = \"pvh\"", "f:3:1: error: type=\"pvh\" is not supported yet")]
+    [InlineData("code_cache = 15", "f:3:1: error: code_cache=15 is out of range: 16 to 1024")]
+    [InlineData("code_cache = 1025", "f:3:1: error: code_cache=1025 is out of range: 16 to 1024")]
+    [InlineData("code_cache = \"64M\"", "f:3:1: error: code_cache=\"64M\" is not a number")]
+    [InlineData("code_cache = [64]", "f:3:1: error: code_cache must be a number, not a list")]
     [InlineData("cpu_engine = \"warp\"", "f:3:1: error: cpu_engine=\"warp\" is not one of interpreter, translator, kvm")]
     public void A_wrong_type_or_range_is_named(string line, string expected)
     {
@@ -97,6 +104,7 @@ public sealed class ConfigurationReaderTests
     [InlineData("mempry = 3", "f:3:1: warning: unknown key 'mempry' is ignored; did you mean 'memory'?")]
     [InlineData("Kernel = 'x'", "f:3:1: warning: unknown key 'Kernel' is ignored; did you mean 'kernel'?")]
     [InlineData("zzzzzzz = 3", "f:3:1: warning: unknown key 'zzzzzzz' is ignored")]
+    [InlineData("cpu_engine='interpreter'; code_cache=16", "f:3:27: warning: code_cache does nothing with cpu_engine=\"interpreter\", which translates no code")]
     [InlineData("vcpu_avail = 3", "f:3:1: warning: 'vcpu_avail' is obsolete and ignored: set 'vcpus'")]
     [InlineData("disk = ['phy:/dev/sda,xvda,w']", "f:3:1: warning: 'disk' is not supported yet: the domain starts without it")]
     public void Odd_keys_warn_and_fail_when_strict(string line, string expected)

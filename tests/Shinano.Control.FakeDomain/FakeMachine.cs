@@ -13,6 +13,7 @@ internal sealed class FakeMachine(DomainSpec spec, FakeBehaviour behaviour, Fake
     private bool _paused = true;
     private bool _started;
     private long _maxMemory = spec.MaxMemoryBytes;
+    private int _performanceCalls;
     private string _name = spec.Name;
     private ShutdownReason? _reason;
 
@@ -199,6 +200,29 @@ internal sealed class FakeMachine(DomainSpec spec, FakeBehaviour behaviour, Fake
 
     public Task<IReadOnlyList<PerfCounter>> GetPerfCountersAsync(CancellationToken cancellationToken) =>
         Task.FromResult<IReadOnlyList<PerfCounter>>([new PerfCounter("hypercall.sched_op", 3)]);
+
+    public Task<DomainPerformance> GetPerformanceAsync(CancellationToken cancellationToken)
+    {
+        // Each call is a second and a thousand instructions of each vCPU later than the one before.
+        int call = Interlocked.Increment(ref _performanceCalls);
+        return Task.FromResult(new DomainPerformance
+        {
+            Version = behaviour.Has("later-version") ? DomainPerformance.CurrentVersion + 1 : DomainPerformance.CurrentVersion,
+            DomainId = spec.DomainId,
+            CpuEngine = "fake",
+            UptimeNanoseconds = (1L + call) * 1_000_000_000,
+            Engine =
+            [
+                new PerformanceCounter("translated.blocks", PerformanceCounterKind.Total, 100 * call),
+                new PerformanceCounter("code-cache.capacity", PerformanceCounterKind.Level, spec.CodeCacheBytes ?? 0),
+            ],
+            Vcpus =
+            [
+                .. Enumerable.Range(0, spec.MaxVcpus).Select(id => new VcpuPerformance(
+                    id, [new PerformanceCounter("instructions.translated", PerformanceCounterKind.Total, 1000 * call)])),
+            ],
+        });
+    }
 
     public Task<string> GetHypervisorLogAsync(bool clear, CancellationToken cancellationToken) => Task.FromResult("fake hypervisor\nsecond line\n");
 

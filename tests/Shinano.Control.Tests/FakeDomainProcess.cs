@@ -99,5 +99,17 @@ internal sealed class FakeDomainProcess(DomainSpec spec) : IDomainProcess
     public Task<IReadOnlyList<PerfCounter>> GetPerfCountersAsync(CancellationToken cancellationToken) =>
         Task.FromResult<IReadOnlyList<PerfCounter>>([]);
 
+    public DomainPerformance Performance { get; set; } = new()
+    {
+        Version = DomainPerformance.CurrentVersion,
+        DomainId = spec.DomainId,
+        CpuEngine = "fake",
+        UptimeNanoseconds = 2_000_000_000,
+        Engine = [new PerformanceCounter("code-cache.bytes", PerformanceCounterKind.Level, 4096)],
+        Vcpus = [new VcpuPerformance(0, [new PerformanceCounter("instructions.translated", PerformanceCounterKind.Total, long.MaxValue)])],
+    };
+
+    public Task<DomainPerformance> GetPerformanceAsync(CancellationToken cancellationToken) => Task.FromResult(Performance);
+
     public Task<string> GetHypervisorLogAsync(bool clear, CancellationToken cancellationToken) => Task.FromResult("");
 }

@@ -77,5 +77,13 @@ public sealed class BootTests(ITestOutputHelper output)
         var kilobytes = long.Parse(Assert.Single(run.After("MEMORY")), CultureInfo.InvariantCulture);
         Assert.InRange(kilobytes, megabytes * 1024L / 2, megabytes * 1024L);
         Assert.Empty(KernelLog.TroubleIn(run));
+
+        // At the end each instruction is somebody's.
+        for (var i = 0; i < vcpus; i++)
+        {
+            Assert.Equal(
+                run.Counter($"vcpu{i}.instructions"),
+                run.Counter($"vcpu{i}.instructions.translated") + run.Counter($"vcpu{i}.instructions.interpreted"));
+        }
     }
 }

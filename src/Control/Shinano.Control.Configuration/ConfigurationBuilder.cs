@@ -13,6 +13,12 @@ internal sealed class ConfigurationBuilder(
     /// <summary>16 TiB, in MiB: what a 44-bit frame space of 4 KiB pages leaves far behind, and what an int holds.</summary>
     private const int MaximumMebibytes = 16 << 20;
 
+    /// <summary>MiB that hold what a boot translates, both halves of the cache counted.</summary>
+    private const int MinimumCodeCache = 16;
+
+    /// <summary>MiB; jumps inside the cache have 31 bits.</summary>
+    private const int MaximumCodeCache = 1024;
+
     // include/xen/lib.h keeps no limit on the toolstack's side, but start_info.cmd_line has MAX_GUEST_CMDLINE bytes (public/xen.h).
     private const int MaximumCommandLine = 1023;
 
@@ -57,6 +63,7 @@ internal sealed class ConfigurationBuilder(
             Ramdisk = Text("ramdisk") is { Length: > 0 } ramdisk ? ramdisk : null,
             CommandLine = ReadCommandLine(),
             CpuEngine = ReadEngine(),
+            CodeCacheMebibytes = ReadCodeCache(),
             OnPoweroff = Action("on_poweroff", LifecycleAction.Destroy),
             OnReboot = Action("on_reboot", LifecycleAction.Restart),
             OnCrash = Action("on_crash", LifecycleAction.Destroy),
@@ -136,6 +143,21 @@ internal sealed class ConfigurationBuilder(
         }
 
         return engine;
+    }
+
+    private int? ReadCodeCache()
+    {
+        if (!entries.ContainsKey("code_cache"))
+        {
+            return null;
+        }
+
+        if (entries.TryGetValue("cpu_engine", out ConfigurationEntry? engine) && engine.Value is StringValue { Text: "interpreter" or "kvm" } chosen)
+        {
+            Warn("code_cache", $"code_cache does nothing with cpu_engine=\"{chosen.Text}\", which translates no code");
+        }
+
+        return Integer("code_cache", MinimumCodeCache, MaximumCodeCache, MinimumCodeCache);
     }
 
     private string ReadCommandLine()

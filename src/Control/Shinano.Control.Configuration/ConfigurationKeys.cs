@@ -7,7 +7,7 @@ internal static class ConfigurationKeys
 {
     public static readonly FrozenSet<string> Supported = FrozenSet.ToFrozenSet(
     [
-        "name", "uuid", "memory", "maxmem", "vcpus", "maxvcpus", "kernel", "ramdisk", "extra", "root", "cmdline", "cpu_engine",
+        "name", "uuid", "memory", "maxmem", "vcpus", "maxvcpus", "kernel", "ramdisk", "extra", "root", "cmdline", "cpu_engine", "code_cache",
         "on_poweroff", "on_reboot", "on_crash", "on_watchdog", "builder", "type",
     ], StringComparer.Ordinal);
 

@@ -29,6 +29,9 @@ public sealed record DomainConfiguration
 
     public string? CpuEngine { get; init; }
 
+    /// <summary>Room for translated code, in MiB; null for the engine's default.</summary>
+    public int? CodeCacheMebibytes { get; init; }
+
     public LifecycleAction OnPoweroff { get; init; } = LifecycleAction.Destroy;
 
     public LifecycleAction OnReboot { get; init; } = LifecycleAction.Restart;

@@ -27,6 +27,7 @@ internal unsafe class InterpreterCpu : VirtualCpu
         _core->ExitOp.Handler = &FlowHandlers.Exit;
         _slots = new PrivateSlots(this);
         _careful = new CarefulStepper(_slots);
+        _core->ProbeCount = ulong.MaxValue;
         LookAsideTables.Reset(_core);
         engine.Code.Register(this);
     }
@@ -47,8 +48,6 @@ internal unsafe class InterpreterCpu : VirtualCpu
     /// <summary>The state with the engine's own part.</summary>
     protected Core* Core => _core;
 
-    public ulong TlbMisses => _core->TlbMisses;
-
     /// <summary>The vCPU that a core belongs to.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static InterpreterCpu Of(Core* c) => Unsafe.As<InterpreterCpu>(GCHandle.FromIntPtr(c->Owner).Target!);
@@ -56,6 +55,31 @@ internal unsafe class InterpreterCpu : VirtualCpu
     /// <summary>What a page walk needs of the mode.</summary>
     public PageWalker.Context WalkContext() => new(
         _core->Cpu.Cr3, _core->Cpu.Cpl == 3, (_core->Cpu.Cr0 & (1 << 16)) != 0, (_core->Cpu.Efer & (1 << 11)) != 0);
+
+    /// <inheritdoc/>
+    public override IReadOnlyList<CpuCounter> ReadCounters() =>
+    [
+        Total(CpuCounterNames.InterpretedInstructions, ref _core->Count),
+        Total(CpuCounterNames.PageWalks, ref _core->TlbMisses),
+        Total(CpuCounterNames.CodeWrites, ref _core->CodeWrites),
+        Total(CpuCounterNames.Pauses, ref _core->Pauses),
+    ];
+
+    /// <summary>For code that is executed without a look at its block: whether a probe is at an address, and is to be left for; the exit is prepared then.</summary>
+    public bool MeetsProbe(ulong linear)
+    {
+        ProbeTable probes = Engine.Code.Probes;
+        if (probes.Count == 0
+            || FlowHandlers.IsPassed(_core, linear)
+            || !FlowHandlers.TranslateFetch(_core, linear, out PageWalker.Translation found, out _)
+            || !probes.Contains(found.Physical))
+        {
+            return false;
+        }
+
+        FlowHandlers.ExitAtProbe(_core, linear, found.Physical);
+        return true;
+    }
 
     /// <inheritdoc/>
     public override void FlushTranslations()
@@ -167,6 +191,9 @@ internal unsafe class InterpreterCpu : VirtualCpu
 
     /// <summary>Runs at full speed until something else must be done: an exit is prepared, somebody wants attention, or the state may ask for care.</summary>
     protected virtual void Advance(Core* c) => Execute(c, FlowHandlers.Lookup(c, c->Cpu.Rip));
+
+    /// <summary>A counter of the state, which the vCPU's thread may be changing.</summary>
+    protected static CpuCounter Total(string name, ref ulong value) => new(name, CpuCounterKind.Total, (long)Volatile.Read(ref value));
 
     /// <inheritdoc/>
     protected override void Dispose(bool disposing)

@@ -50,11 +50,27 @@ public sealed class InterpreterEngine : ICpuEngine
 
     internal OpSelector Selector { get; }
 
-    /// <summary>What the engine did since its creation.</summary>
-    public InterpreterCounters Counters => new(Code.BlocksDecoded, Code.OpsDecoded, Code.BlocksInvalidated, Code.Flushes);
-
     /// <inheritdoc/>
     public VirtualCpu CreateVirtualCpu() => new InterpreterCpu(this);
+
+    /// <inheritdoc/>
+    public IReadOnlyList<CpuCounter> ReadCounters() =>
+    [
+        new(CpuCounterNames.DecodedBlocks, CpuCounterKind.Total, Code.BlocksDecoded),
+        new(CpuCounterNames.DecodedInstructions, CpuCounterKind.Total, Code.InstructionsDecoded),
+        new(CpuCounterNames.DecodedDroppedByWrites, CpuCounterKind.Total, Code.BlocksInvalidated),
+        new(CpuCounterNames.DecodedDroppedByProbes, CpuCounterKind.Total, Code.BlocksDroppedByProbes),
+        new(CpuCounterNames.DecodedFlushes, CpuCounterKind.Total, Code.Flushes),
+        new(CpuCounterNames.DecodedBytes, CpuCounterKind.Level, Code.Bytes),
+        new(CpuCounterNames.DecodedCapacity, CpuCounterKind.Level, Code.Capacity),
+        new(CpuCounterNames.Probes, CpuCounterKind.Level, Code.Probes.Count),
+    ];
+
+    /// <inheritdoc/>
+    public bool SetProbe(ulong physical) => Code.Probes.Set(physical);
+
+    /// <inheritdoc/>
+    public bool ClearProbe(ulong physical) => Code.Probes.Clear(physical);
 
     /// <inheritdoc/>
     public void Dispose()

@@ -22,6 +22,7 @@ internal unsafe class TranslatorCpu : InterpreterCpu
     private readonly CodeKnowledge _knowledge;
     private readonly ulong _windowKey;
     private readonly byte[] _windowPage = GC.AllocateArray<byte>(2 * GuestMemory.PageSize, pinned: true);
+    private readonly TranslatorCpuCounters _counters = new();
     private TranslationMode _mode;
     private long _generation;
     private bool _flagsAreLazy = true;
@@ -46,14 +47,8 @@ internal unsafe class TranslatorCpu : InterpreterCpu
     /// <summary>The translations' generation that this vCPU has taken notice of.</summary>
     public long SeenGeneration => Volatile.Read(ref _generation);
 
-    /// <summary>Instructions that translated code executed.</summary>
-    public ulong TranslatedInstructions { get; private set; }
-
-    /// <summary>Times that translated code was entered.</summary>
-    public ulong Entries { get; private set; }
-
-    /// <summary>Look-aside misses of translated code.</summary>
-    public ulong Fills { get; private set; }
+    /// <inheritdoc/>
+    public override IReadOnlyList<CpuCounter> ReadCounters() => _counters.Read(base.ReadCounters());
 
     /// <inheritdoc/>
     public override void FlushContext(int context)
@@ -100,6 +95,13 @@ internal unsafe class TranslatorCpu : InterpreterCpu
         bool found = FlowHandlers.TranslateFetch(Core, linear, out PageWalker.Translation translation, out _);
         frame = translation.Physical >> GuestMemory.PageShift;
         return found;
+    }
+
+    /// <inheritdoc/>
+    protected override void RunCore(ref CpuExit exit)
+    {
+        base.RunCore(ref exit);
+        _counters.Publish(Core->Count);
     }
 
     /// <inheritdoc/>
@@ -168,6 +170,7 @@ internal unsafe class TranslatorCpu : InterpreterCpu
             return 0;
         }
 
+        _counters.JumpCacheMisses++;
         _knowledge.NoteJump(block);
         return block.Code;
     }
@@ -199,17 +202,20 @@ internal unsafe class TranslatorCpu : InterpreterCpu
         _state->UsedVector = 0;
         _state->UsedVex = 0;
         _state->CurrentReturnThunk = _state->ReturnThunks[_mode.Context];
-        Entries++;
+        _counters.Enter(before);
         _engine.Thunks.Enter(_state, code);
-        TranslatedInstructions += c->Count - before;
         NativeExit reason = (NativeExit)_state->ExitReason;
+        if (reason == NativeExit.Return)
+        {
+            reason = CompleteReturn(c);
+        }
+
+        _counters.Leave(c->Count);
         switch (reason)
         {
             case NativeExit.Link:
                 Connect(c, (int)_state->ExitArgument);
                 return NativeExit.Lookup;
-            case NativeExit.Return:
-                return CompleteReturn(c);
             case NativeExit.NextPage:
                 ulong next = (c->Cpu.Rip | (GuestMemory.PageSize - 1)) + 1;
                 return TryFindFrame(next, out ulong frame) && _knowledge.NoteMapping((int)_state->ExitArgument, next, frame, _mode.Context)
@@ -257,7 +263,7 @@ internal unsafe class TranslatorCpu : InterpreterCpu
     /// <returns>False when the access is for the interpreter: it faults, crosses pages, or writes to code.</returns>
     private bool TryFill(ulong address, uint request)
     {
-        Fills++;
+        _counters.Fills++;
         int size = (int)(request & FillRequest.SizeMask);
 
         // A misaligned operand is a fault of its own, before its page is looked at.

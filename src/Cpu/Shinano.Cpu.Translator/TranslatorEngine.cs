@@ -7,15 +7,15 @@ namespace Shinano.Cpu.Translator;
 /// <summary>The default engine: hot guest code is translated to host code, everything else interpreted. See docs/design/translator.md.</summary>
 public sealed class TranslatorEngine : ICpuEngine
 {
-    /// <summary>Bytes of generated code that a domain may hold.</summary>
+    /// <summary>Bytes of generated code that a domain may hold when its settings do not say.</summary>
     public const int DefaultCodeCapacity = 64 << 20;
 
     /// <summary>Executions of a block by the interpreter before it is translated.</summary>
-    private const int DefaultThreshold = 12;
+    private const int DefaultThreshold = 40;
 
     /// <inheritdoc cref="TranslatorEngine(GuestMemory, CpuEngineSettings, int, int)"/>
     public TranslatorEngine(GuestMemory memory, CpuEngineSettings settings)
-        : this(memory, settings, DefaultCodeCapacity, DefaultThreshold)
+        : this(memory, settings, checked((int)(settings.CodeCacheBytes ?? DefaultCodeCapacity)), DefaultThreshold)
     {
     }
 
@@ -49,10 +49,6 @@ public sealed class TranslatorEngine : ICpuEngine
     /// <inheritdoc/>
     public GuestMemory Memory => Interpreter.Memory;
 
-    /// <summary>What the engine did since its creation.</summary>
-    public TranslatorCounters Counters => new(
-        Cache.BlocksTranslated, Cache.InstructionsTranslated, Cache.BlocksDropped, Cache.Flushes, Cache.BytesUsed);
-
     /// <summary>The engine for what is not hot, not translated, or needs care.</summary>
     internal InterpreterEngine Interpreter { get; }
 
@@ -64,6 +60,26 @@ public sealed class TranslatorEngine : ICpuEngine
 
     /// <inheritdoc/>
     public VirtualCpu CreateVirtualCpu() => new TranslatorCpu(this, Interpreter);
+
+    /// <inheritdoc/>
+    public IReadOnlyList<CpuCounter> ReadCounters() =>
+    [
+        new(CpuCounterNames.TranslatedBlocks, CpuCounterKind.Total, Cache.BlocksTranslated),
+        new(CpuCounterNames.TranslatedBlockInstructions, CpuCounterKind.Total, Cache.InstructionsTranslated),
+        new(CpuCounterNames.Links, CpuCounterKind.Total, Cache.LinksMade),
+        new(CpuCounterNames.TranslatedDroppedByWrites, CpuCounterKind.Total, Cache.BlocksDropped),
+        new(CpuCounterNames.TranslatedDroppedByProbes, CpuCounterKind.Total, Cache.BlocksDroppedByProbes),
+        new(CpuCounterNames.TranslatedFlushes, CpuCounterKind.Total, Cache.Flushes),
+        new(CpuCounterNames.CodeCacheBytes, CpuCounterKind.Level, Cache.BytesUsed),
+        new(CpuCounterNames.CodeCacheCapacity, CpuCounterKind.Level, Cache.Capacity),
+        .. Interpreter.ReadCounters(),
+    ];
+
+    /// <inheritdoc/>
+    public bool SetProbe(ulong physical) => Interpreter.SetProbe(physical);
+
+    /// <inheritdoc/>
+    public bool ClearProbe(ulong physical) => Interpreter.ClearProbe(physical);
 
     /// <inheritdoc/>
     public void Dispose()

@@ -13,7 +13,7 @@ public struct CpuExit
     /// <summary>For an exception that pushes one (SDM 3A table 6-1), else 0. For a page fault the hardware's bits (<see cref="PageFaultErrors"/>).</summary>
     public uint ErrorCode;
 
-    /// <summary>The linear address of a page fault (what CR2 gets; the engine does not write CR2 for a PV guest), or the physical address of an MMIO access.</summary>
+    /// <summary>The linear address of a page fault (what CR2 gets; the engine does not write CR2 for a PV guest), or the physical address of an MMIO access or a probe.</summary>
     public ulong Address;
 
     /// <summary>Length in bytes of the instruction at RIP, where the kind says RIP stays at it and it was decoded; else 0.</summary>

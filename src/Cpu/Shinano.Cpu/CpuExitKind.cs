@@ -37,7 +37,12 @@ public enum CpuExitKind
     /// <summary>Interrupts became deliverable while <see cref="VirtualCpu.InterruptWindowRequested"/> was set.</summary>
     InterruptWindow,
 
-    /// <summary>A probe's or debugger's address was reached.</summary>
+    /// <summary>
+    /// A probe (<see cref="ICpuEngine.SetProbe"/>) was reached: RIP is at the instruction, of which nothing has happened, and <see cref="CpuExit.Address"/> is
+    /// the probe's. The next <see cref="VirtualCpu.Run"/> goes past it once. More exactly, the probe does not stop the vCPU there again before an instruction
+    /// has completed or RIP was changed: so neither after a <see cref="Kicked"/> nor when the instruction faults and is simply tried again. When the
+    /// hypervisor delivers an interrupt or a fault in between, the instruction is reached anew after the guest's handler, and with it the probe.
+    /// </summary>
     Probe,
 
     /// <summary>Triple fault.</summary>

@@ -41,6 +41,12 @@ public abstract unsafe class VirtualCpu : IDisposable
     public abstract ulong InstructionCount { get; }
 
     /// <summary>
+    /// What the vCPU did since its creation, always the same counters in the same order. Any thread, also while the vCPU runs, which it neither stops nor slows
+    /// down: values are exact at an exit, and while it runs those of a moment ago.
+    /// </summary>
+    public abstract IReadOnlyList<CpuCounter> ReadCounters();
+
+    /// <summary>
     /// The word after <see cref="State"/>, non-zero while somebody wants this vCPU's attention; engines poll it at block boundaries. <see cref="KickedBit"/>
     /// belongs to the contract, the others to the engine; changed with interlocked operations only. The engine's own bytes follow 8 bytes after it.
     /// </summary>

@@ -21,9 +21,9 @@ internal static class EngineChoice
 
     /// <summary>Makes the engine.</summary>
     /// <exception cref="DomainFailureException"><see cref="DomainFailureCode.CpuEngineUnavailable"/>.</exception>
-    public static ICpuEngine Create(string? name, GuestMemory memory, CpuFeatures features)
+    public static ICpuEngine Create(string? name, GuestMemory memory, CpuFeatures features, long? codeCacheBytes)
     {
-        CpuEngineSettings settings = new(GuestKind.Paravirtual, features);
+        CpuEngineSettings settings = new(GuestKind.Paravirtual, features) { CodeCacheBytes = codeCacheBytes };
         return Checked(name) == Translator ? new TranslatorEngine(memory, settings) : new InterpreterEngine(memory, settings);
     }
 

@@ -31,6 +31,9 @@ internal sealed record MachineSettings
     /// <summary>Makes the engine instead, for tests that look into one; null for the one that is named.</summary>
     public EngineFactory? Engine { get; init; }
 
+    /// <summary>Room for translated code, in bytes, a multiple of 1 MiB; null for the engine's default.</summary>
+    public long? CodeCacheBytes { get; init; }
+
     /// <summary>A xenstore answers the guest; without one start_info names no event channel for it, and the kernel goes on without.</summary>
     public bool HasXenStore { get; init; }
 
@@ -47,6 +50,7 @@ internal sealed record MachineSettings
         RamdiskPath = spec.RamdiskPath,
         CommandLine = spec.CommandLine,
         CpuEngine = spec.CpuEngine,
+        CodeCacheBytes = spec.CodeCacheBytes,
         HasXenStore = true,
     };
 }

@@ -54,6 +54,9 @@ internal sealed class PvMachine : IAsyncDisposable
 
     public string EngineName => _engine.Name;
 
+    /// <summary>What the engine counted; see <see cref="ICpuEngine.ReadCounters"/>. Any thread.</summary>
+    public IReadOnlyList<CpuCounter> EngineCounters => _engine.ReadCounters();
+
     /// <summary>Memory the domain holds now, bytes.</summary>
     public long MemoryBytes => (long)_mmu.Space.TotalPages << GuestMemory.PageShift;
 
@@ -91,7 +94,8 @@ internal sealed class PvMachine : IAsyncDisposable
             }
 
             domain.SharedInfoFrame = sharedInfo;
-            engine = settings.Engine?.Invoke(space.Memory, features) ?? EngineChoice.Create(settings.CpuEngine, space.Memory, features);
+            engine = settings.Engine?.Invoke(space.Memory, features)
+                ?? EngineChoice.Create(settings.CpuEngine, space.Memory, features, settings.CodeCacheBytes);
             for (int i = 0; i < settings.MaxVcpus; i++)
             {
                 domain.AddVcpu(NewVcpu(domain, i, engine.CreateVirtualCpu()));

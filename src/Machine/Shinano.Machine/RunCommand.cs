@@ -67,6 +67,8 @@ internal static class RunCommand
                 {
                     await Console.Error.WriteLineAsync($"{counter.Name} {counter.Value}").ConfigureAwait(false);
                 }
+
+                await WriteAsync(PerformanceReader.Of(machine)).ConfigureAwait(false);
             }
 
             return ExitCodes.Of(reason);
@@ -75,6 +77,23 @@ internal static class RunCommand
         {
             await Console.Error.WriteLineAsync($"run: {e.Message}").ConfigureAwait(false);
             return ExitCodes.Failure;
+        }
+    }
+
+    /// <summary>The counters that <c>xm perf-stat</c> shows. Exits and exceptions were there already, of all vCPUs together.</summary>
+    private static async Task WriteAsync(DomainPerformance performance)
+    {
+        foreach (PerformanceCounter counter in performance.Engine)
+        {
+            await Console.Error.WriteLineAsync($"engine.{counter.Name} {counter.Value}").ConfigureAwait(false);
+        }
+
+        foreach (VcpuPerformance vcpu in performance.Vcpus)
+        {
+            foreach (PerformanceCounter counter in vcpu.Counters.Where(counter => counter.Name != "cpu-time-ns"))
+            {
+                await Console.Error.WriteLineAsync($"vcpu{vcpu.Id}.{counter.Name} {counter.Value}").ConfigureAwait(false);
+            }
         }
     }
 
@@ -110,6 +129,7 @@ internal static class RunCommand
         string? kernel = null;
         string? ramdisk = null;
         string? engine = null;
+        long? codeCache = null;
         string commandLine = "console=hvc0 earlyprintk=xen";
         long memory = 256L << 20;
         int vcpus = 1;
@@ -143,6 +163,10 @@ internal static class RunCommand
                 case "--engine":
                     engine = value;
                     break;
+                case "--code-cache":
+                    good = TryParseSize(value, out long cache) && cache is >= 16 << 20 and <= 1 << 30 && cache % (1 << 20) == 0;
+                    codeCache = cache;
+                    break;
                 case "--memory":
                     good = TryParseSize(value, out memory);
                     break;
@@ -156,7 +180,7 @@ internal static class RunCommand
 
             if (!good)
             {
-                problem = $"{arguments[i - 1]} {value}: not a {(arguments[i - 1] == "--vcpus" ? "number from 1 to 32" : "size such as 256M")}";
+                problem = $"{arguments[i - 1]} {value}: not a {KindOf(arguments[i - 1])}";
                 return false;
             }
         }
@@ -179,9 +203,17 @@ internal static class RunCommand
             RamdiskPath = ramdisk,
             CommandLine = commandLine,
             CpuEngine = engine,
+            CodeCacheBytes = codeCache,
         };
         return true;
     }
+
+    private static string KindOf(string option) => option switch
+    {
+        "--vcpus" => "number from 1 to 32",
+        "--code-cache" => "size from 16M to 1G in whole MiB",
+        _ => "size such as 256M",
+    };
 
     private static bool TryParseSize(string text, out long bytes)
     {

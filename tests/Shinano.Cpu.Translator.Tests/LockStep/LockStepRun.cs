@@ -142,19 +142,26 @@ internal sealed unsafe class LockStepRun : IDisposable
             again = true;
         }
 
-        for (int i = random.Below(3); i > 0; i--)
+        int disturbances = random.Below(3);
+        for (int i = 0; i < disturbances; i++)
         {
             Disturb(program, random, events);
         }
 
+        ulong flags = _reference.State->Rflags & ~(Rflags.Trap | Rflags.AlignmentCheck);
         if (again && random.Percent(95))
         {
+            if (disturbances != 0)
+            {
+                // What follows may be other code by now, which reads what the old one would have replaced.
+                Both(machine => machine.State->Rflags = flags);
+            }
+
             return;
         }
 
         ulong start = program.Starts[random.Below(program.Starts.Count)];
         ulong stack = MachineCase.DataBase + 0x1000 + (ulong)(8 * random.Below(500));
-        ulong flags = _reference.State->Rflags & ~(Rflags.Trap | Rflags.AlignmentCheck);
         bool reset = random.Percent(50);
         events.Append(CultureInfo.InvariantCulture, $" (go on at {start:X})");
         Both(machine =>

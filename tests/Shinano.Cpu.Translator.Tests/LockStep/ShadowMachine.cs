@@ -12,8 +12,8 @@ internal sealed unsafe class ShadowMachine : IDisposable
     private const int PageSize = GuestMemory.PageSize;
     private const ulong Arithmetic = 0x8D5;
 
-    /// <summary>All runs are compared until so many instructions were.</summary>
-    private const ulong Prelude = 1_000_000;
+    /// <summary>After a prelude, of which all runs are compared, one of so many is.</summary>
+    private const int Every = 37;
 
     /// <summary>Milliseconds after which a repeated run that does not end is given up.</summary>
     private const int Patience = 5000;
@@ -24,14 +24,18 @@ internal sealed unsafe class ShadowMachine : IDisposable
     private readonly VirtualCpu _cpu;
     private readonly byte[] _before;
     private readonly byte[] _state = new byte[RegisterTable.SavedSize];
-    private readonly int _every;
+    private readonly ulong _prelude;
+    private readonly ulong _goal;
+    private readonly TaskCompletionSource _done = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly Timer _watchdog;
     private long _runs;
 
-    public ShadowMachine(GuestMemory original, CpuFeatures features, int every)
+    /// <param name="goal">Instructions to compare.</param>
+    public ShadowMachine(GuestMemory original, CpuFeatures features, ulong goal)
     {
         _original = original;
-        _every = every;
+        _goal = goal;
+        _prelude = Math.Min(1_000_000, goal / 10);
         _memory = new GuestMemory(original.FirstFrame, (long)original.FrameCount);
         _engine = new InterpreterEngine(_memory, new CpuEngineSettings(GuestKind.Paravirtual, features));
         _cpu = _engine.CreateVirtualCpu();
@@ -55,7 +59,10 @@ internal sealed unsafe class ShadowMachine : IDisposable
     public string? Difference { get; private set; }
 
     /// <summary>Whether the next run is to be compared.</summary>
-    public bool WantsNext() => Difference is null && (Instructions < Prelude || _runs++ % _every == 0);
+    public bool WantsNext() => Difference is null && Instructions < _goal && (_runs++ % Every == 0 || Instructions < _prelude);
+
+    /// <summary>Ends when the goal is reached, or at a difference.</summary>
+    public Task Done => _done.Task;
 
     /// <summary>Takes the copy.</summary>
     public void Copy(CpuState* state)
@@ -94,6 +101,11 @@ internal sealed unsafe class ShadowMachine : IDisposable
         {
             Compared++;
             Instructions += instructions;
+            if (Instructions >= _goal)
+            {
+                _done.TrySetResult();
+            }
+
             return;
         }
 
@@ -126,6 +138,7 @@ internal sealed unsafe class ShadowMachine : IDisposable
 
         RegisterTable.Restore(_cpu.State, _state);
         Difference = $"run {_runs}, from {_cpu.State->Rip:X}, {instructions} instructions to {state->Rip:X}: {difference}";
+        _done.TrySetResult();
     }
 
     public void Dispose()

@@ -11,6 +11,8 @@ public sealed unsafe class ScriptedCpu : VirtualCpu
 
     public override ulong InstructionCount => 0;
 
+    public override IReadOnlyList<CpuCounter> ReadCounters() => [];
+
     public int Flushes { get; private set; }
 
     public ScriptedCpu Then(Step step)

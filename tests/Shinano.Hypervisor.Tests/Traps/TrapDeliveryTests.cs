@@ -119,6 +119,19 @@ public sealed unsafe class TrapDeliveryTests : IDisposable
     }
 
     [Fact]
+    public void Probes_are_counted_and_the_guest_sees_nothing_of_them()
+    {
+        ulong rip = _domain.Vcpu.State->Rip;
+        ulong stack = _domain.Vcpu.State->Gpr[4];
+        long probes = _domain.Run(
+            runner => runner.Vcpus[0].CountOf(CpuExitKind.Probe),
+            [.. Enumerable.Repeat<ScriptedCpu.Step>((CpuState* _, ref CpuExit exit) => exit.Kind = CpuExitKind.Probe, 3)]);
+        Assert.Equal(3, probes);
+        Assert.Equal((rip, stack), (_domain.Vcpu.State->Rip, _domain.Vcpu.State->Gpr[4]));
+        Assert.Equal(ShutdownReason.PowerOff, _domain.Domain.Shutdown);
+    }
+
+    [Fact]
     public void A_fault_without_a_kernel_stack_crashes_the_domain_only()
     {
         _domain.Vcpu.State->Gpr[4] = 0x7777_0000;

@@ -60,7 +60,7 @@ public sealed unsafe class TrapTestDomain : IDisposable
                 Online = i == 0,
             };
             Domain.AddVcpu(vcpu);
-            vcpu.LoadKernelRoot(kernelRoot);
+            vcpu.LoadKernelRoot(kernelRoot, changed: null);
             vcpu.LoadUserRoot(userRoot);
             FlatSegments.TryGet(FlatSegments.Code64, out vcpu.State->Cs);
             FlatSegments.TryGet(FlatSegments.Data, out vcpu.State->Ss);
@@ -110,7 +110,10 @@ public sealed unsafe class TrapTestDomain : IDisposable
     public static ulong HandlerOf(int vector) => KernelCode + 0x400 + ((ulong)vector * 16);
 
     /// <summary>Runs the script until the domain stops; the last step has to see to that, or the end of the script does.</summary>
-    public void Run(params ScriptedCpu.Step[] steps)
+    public void Run(params ScriptedCpu.Step[] steps) => Run(_ => 0, steps);
+
+    /// <summary>The same; gives what is asked of the runner at the end.</summary>
+    public T Run<T>(Func<DomainRunner, T> result, params ScriptedCpu.Step[] steps)
     {
         foreach (ScriptedCpu.Step step in steps)
         {
@@ -125,6 +128,7 @@ public sealed unsafe class TrapTestDomain : IDisposable
         using DomainRunner runner = new(Domain, Cpuid);
         runner.Unpause();
         runner.Join();
+        return result(runner);
     }
 
     /// <summary>The 64-bit words on the current stack.</summary>

@@ -37,6 +37,9 @@ public sealed record DomainSpec
     /// <summary>"interpreter", "translator", "kvm"; null takes the default. An engine that is not there is a build failure.</summary>
     public string? CpuEngine { get; init; }
 
+    /// <summary>Room for translated code, in bytes, a multiple of 1 MiB; null takes the engine's default. An engine that translates nothing ignores it.</summary>
+    public long? CodeCacheBytes { get; init; }
+
     /// <summary>Host CPUs that vCPU threads may run on; empty means all.</summary>
     public IReadOnlyList<int> CpuAffinity { get; init; } = [];
 

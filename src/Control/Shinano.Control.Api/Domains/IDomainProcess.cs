@@ -56,6 +56,9 @@ public partial interface IDomainProcess
 
     Task<IReadOnlyList<PerfCounter>> GetPerfCountersAsync(CancellationToken cancellationToken);
 
+    /// <summary>Counters of CPU engine and vCPUs. A domain process from before there was this call answers that it does not know it.</summary>
+    Task<DomainPerformance> GetPerformanceAsync(CancellationToken cancellationToken);
+
     /// <summary>The hypervisor's messages about this domain, oldest first, and what it wrote by HYPERVISOR_console_io. Lines, bounded.</summary>
     Task<string> GetHypervisorLogAsync(bool clear, CancellationToken cancellationToken);
 }

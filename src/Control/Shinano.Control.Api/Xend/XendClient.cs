@@ -109,6 +109,10 @@ public sealed class XendClient : IDisposable
     public Task<IReadOnlyList<PerfCounter>> GetCountersAsync(string domain, CancellationToken cancellationToken) =>
         GetAsync<IReadOnlyList<PerfCounter>>($"domains/{Escape(domain)}/counters", cancellationToken);
 
+    /// <summary>Counters of CPU engine and vCPUs, totals since the domain's start.</summary>
+    public Task<DomainPerformance> GetPerformanceAsync(string domain, CancellationToken cancellationToken) =>
+        GetAsync<DomainPerformance>($"domains/{Escape(domain)}/performance", cancellationToken);
+
     public async Task<string> GetHypervisorLogAsync(string? domain, bool clear, CancellationToken cancellationToken)
     {
         string query = $"dmesg?clear={(clear ? "true" : "false")}{(domain is null ? "" : $"&domain={Escape(domain)}")}";

@@ -82,6 +82,10 @@ internal sealed class DomainConnection : IDomainEvents, IDisposable
             throw new DomainFailureException(
                 DomainFailureCode.TimedOut, $"the domain process did not answer within {deadline.TotalSeconds:0.#} s", e);
         }
+        catch (RemoteMethodNotFoundException e)
+        {
+            throw new DomainFailureException(DomainFailureCode.NotSupported, "the domain process is of an older version and cannot do this", e);
+        }
         catch (RemoteRpcException e)
         {
             throw new DomainFailureException(DomainFailureCode.Internal, e.Message, e);

@@ -155,6 +155,16 @@ internal sealed class DomainOperations(
         await FindRunning(domain).RequireConnection().CallAsync(
             (process, token) => process.GetPerfCountersAsync(token), DomainEntry.QuickCall, cancellationToken);
 
+    public async Task<DomainPerformance> ReadPerformanceAsync(string domain, CancellationToken cancellationToken)
+    {
+        DomainEntry entry = FindRunning(domain);
+        DomainPerformance performance = await entry.RequireConnection().CallAsync(
+            (process, token) => process.GetPerformanceAsync(token), DomainEntry.QuickCall, cancellationToken);
+        return performance.Version == DomainPerformance.CurrentVersion ? performance : throw new DomainFailureException(
+            DomainFailureCode.NotSupported,
+            $"domain '{entry.Record.Name}' has counters of version {performance.Version}, xend reads version {DomainPerformance.CurrentVersion}");
+    }
+
     private static DomainFailureException Invalid(string message) => new(DomainFailureCode.InvalidArgument, message);
 
     private DomainEntry FindRunning(string domain)

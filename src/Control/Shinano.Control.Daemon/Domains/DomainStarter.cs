@@ -129,6 +129,7 @@ internal sealed class DomainStarter(
             RamdiskPath = configuration.Ramdisk,
             CommandLine = configuration.CommandLine,
             CpuEngine = configuration.CpuEngine,
+            CodeCacheBytes = (long?)configuration.CodeCacheMebibytes << 20,
             ControlSocketPath = directory.ControlSocket,
             XenStoreRelaySocketPath = paths.XenStoreRelaySocket,
             XenStoreToken = RelayToken.Create().ToText(),

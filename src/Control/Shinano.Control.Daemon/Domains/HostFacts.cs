@@ -40,7 +40,9 @@ internal sealed class HostFacts(TimeProvider clock)
             ToolVersion = typeof(HostFacts).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()?.InformationalVersion.Split('+')[0] ?? "0",
             XendProcessId = Environment.ProcessId,
             XendStarted = _started,
-            DefaultCpuEngine = "interpreter",
+
+            // As the domain process chooses (Shinano.Machine: EngineChoice): what generated code needs of the host.
+            DefaultCpuEngine = Bmi2.X64.IsSupported && Avx.IsSupported ? "translator" : "interpreter",
         };
     }
 

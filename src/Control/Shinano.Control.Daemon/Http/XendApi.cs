@@ -82,6 +82,8 @@ internal static class XendApi
             Json(await o.DumpCoreAsync(domain, await ReadAsync<DumpRequest>(context), token)));
         domain.MapGet("/counters", async (DomainOperations o, string domain, CancellationToken token) =>
             Json(await o.ReadCountersAsync(domain, token)));
+        domain.MapGet("/performance", async (DomainOperations o, string domain, CancellationToken token) =>
+            Json(await o.ReadPerformanceAsync(domain, token)));
     }
 
     private static void MapManaged(RouteGroupBuilder api)

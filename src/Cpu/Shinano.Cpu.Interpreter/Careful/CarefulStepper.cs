@@ -31,6 +31,12 @@ internal sealed unsafe class CarefulStepper(PrivateSlots slots)
             return;
         }
 
+        // After the breakpoint, whose handler comes back here with RF: so each is met once.
+        if (InterpreterCpu.Of(c).MeetsProbe(start))
+        {
+            return;
+        }
+
         c->Inspected = reasons & (CarefulReasons.Breakpoints | CarefulReasons.AlignmentChecks);
         c->DataHits = 0;
         c->Iterated = 0;

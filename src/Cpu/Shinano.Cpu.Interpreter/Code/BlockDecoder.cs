@@ -1,4 +1,5 @@
 using Iced.Intel;
+using Shinano.Memory;
 
 namespace Shinano.Cpu.Interpreter;
 
@@ -32,9 +33,10 @@ internal sealed unsafe class BlockDecoder
     /// <summary>Decodes from the start of <paramref name="bytes"/>, which end with the page, up to the end of a block.</summary>
     /// <param name="offset">Offset of the first byte in its page.</param>
     /// <param name="single">Decode one instruction for a private slot; <paramref name="bytes"/> may then go past the page.</param>
+    /// <param name="probes">Those of the frame; null for none. A block ends before one, or is nothing but it.</param>
     /// <param name="end">Offset in the page after the last byte looked at.</param>
     /// <returns>Number of ops in <see cref="Output"/>.</returns>
-    public int Decode(ReadOnlySpan<byte> bytes, int offset, CodeMode mode, bool single, out int end)
+    public int Decode(ReadOnlySpan<byte> bytes, int offset, CodeMode mode, bool single, FrameProbes? probes, out int end)
     {
         int length = Math.Min(bytes.Length, MaxInstructions * MaxLength);
         bytes[..length].CopyTo(_input);
@@ -48,6 +50,18 @@ internal sealed unsafe class BlockDecoder
         int limit = single ? 1 : MaxInstructions;
         while (count < limit && position < length)
         {
+            if (probes is not null && probes.Contains(offset + position))
+            {
+                if (count == 0)
+                {
+                    _output[0] = ProbeAt(probes, offset);
+                    end = offset + 1;
+                    return 1;
+                }
+
+                break;
+            }
+
             _reader.Restart(position, length);
             decoder.IP = (ulong)(offset + position);
             decoder.Decode(out Instruction instruction);
@@ -97,6 +111,16 @@ internal sealed unsafe class BlockDecoder
         _output[count++] = next;
         end = offset + position;
         return count;
+    }
+
+    /// <summary>No instruction, so without a length; stands where one begins.</summary>
+    private static Op ProbeAt(FrameProbes probes, int offset)
+    {
+        Op op = default;
+        op.Handler = &FlowHandlers.Probe;
+        op.Offset = (ushort)offset;
+        op.Disp = (long)((probes.Frame << GuestMemory.PageShift) + (uint)offset);
+        return op;
     }
 
     private sealed class Reader(byte[] bytes) : CodeReader

@@ -18,9 +18,7 @@ internal sealed unsafe class CodeCache : ICodeWatcher, IDisposable
     private readonly nint* _pages;
     private readonly byte* _writable;
     private readonly List<InterpreterCpu> _cpus = [];
-    private readonly List<(nint Segments, long Epoch)> _retired = [];
-    private readonly long _capacity;
-    private long _epoch;
+    private readonly RetiredCode _retired = new();
     private long _bytes;
     private bool _disposed;
 
@@ -29,7 +27,8 @@ internal sealed unsafe class CodeCache : ICodeWatcher, IDisposable
     {
         Memory = memory;
         _decoder = new BlockDecoder(selector);
-        _capacity = capacity;
+        Capacity = capacity;
+        Probes = new ProbeTable(this);
 
         // SAFETY: cleared tables with one element per frame of the window; indexed only after the index was checked against FrameCount.
         _pages = (nint*)NativeMemory.AllocZeroed((nuint)memory.FrameCount, (nuint)sizeof(nint));
@@ -47,12 +46,24 @@ internal sealed unsafe class CodeCache : ICodeWatcher, IDisposable
 
     public long BlocksDecoded { get; private set; }
 
-    public long OpsDecoded { get; private set; }
+    public long InstructionsDecoded { get; private set; }
 
     /// <summary>Blocks dropped because their bytes were written.</summary>
     public long BlocksInvalidated { get; private set; }
 
+    /// <summary>Blocks dropped because a probe in them was set or cleared.</summary>
+    public long BlocksDroppedByProbes { get; private set; }
+
     public long Flushes { get; private set; }
+
+    /// <summary>Bytes of memory that decoded blocks hold.</summary>
+    public long Bytes => Volatile.Read(ref _bytes);
+
+    /// <summary>Bytes at which everything is dropped and decoded anew.</summary>
+    public long Capacity { get; }
+
+    /// <summary>The probes in the domain's code.</summary>
+    public ProbeTable Probes { get; }
 
     public void Register(InterpreterCpu cpu)
     {
@@ -126,7 +137,7 @@ internal sealed unsafe class CodeCache : ICodeWatcher, IDisposable
                 return known;
             }
 
-            if (_bytes > _capacity)
+            if (_bytes > Capacity)
             {
                 RetireEverything();
             }
@@ -135,7 +146,8 @@ internal sealed unsafe class CodeCache : ICodeWatcher, IDisposable
             byte* code = Memory.HostBase + ((page->Frame - Memory.FirstFrame) << GuestMemory.PageShift);
             while (true)
             {
-                int count = _decoder.Decode(new ReadOnlySpan<byte>(code + offset, GuestMemory.PageSize - offset), offset, page->Mode, false, out int end);
+                ReadOnlySpan<byte> bytes = new(code + offset, GuestMemory.PageSize - offset);
+                int count = _decoder.Decode(bytes, offset, page->Mode, false, Probes.Of(page->Frame), out int end);
                 page->Bitmap |= ChunkMask(offset, end);
                 Interlocked.MemoryBarrier();
 
@@ -183,8 +195,8 @@ internal sealed unsafe class CodeCache : ICodeWatcher, IDisposable
         lock (Gate)
         {
             revoked = cpu.TakeRevocations();
-            cpu.SeenEpoch = _epoch;
-            FreeRetired();
+            cpu.SeenEpoch = _retired.Epoch;
+            _retired.Free(_cpus);
         }
 
         if (revoked is null)
@@ -256,6 +268,23 @@ internal sealed unsafe class CodeCache : ICodeWatcher, IDisposable
         return (ulong.MaxValue << first) & (ulong.MaxValue >> (63 - last));
     }
 
+    /// <summary>Gate held, the probe just changed. Drops what was decoded of its address.</summary>
+    public void DropAt(ulong physical, bool set)
+    {
+        if (_disposed)
+        {
+            return;
+        }
+
+        int offset = (int)(physical & (GuestMemory.PageSize - 1));
+        ulong index = (physical >> GuestMemory.PageShift) - Memory.FirstFrame;
+        for (CodePage* page = (CodePage*)_pages[index]; page is not null; page = page->OtherMode)
+        {
+            BlocksDroppedByProbes += Drop(page, offset, offset + 1, out ulong left);
+            SetBitmap(page, left | (Dependents?.DropAt(page, offset, set) ?? 0));
+        }
+    }
+
     /// <summary>Gate held. Makes a frame a code frame and sees to it that no vCPU goes on writing to it unseen.</summary>
     public void MarkCode(InterpreterCpu cpu, ulong frame)
     {
@@ -305,7 +334,7 @@ internal sealed unsafe class CodeCache : ICodeWatcher, IDisposable
         ops.CopyTo(new Span<Op>(block->Ops, ops.Length));
         page->ColdWrites = 0;
         BlocksDecoded++;
-        OpsDecoded += ops.Length;
+        InstructionsDecoded += ops[^1].Length == 0 ? ops.Length - 1 : ops.Length;
 
         int chunk = offset / CodePage.ChunkSize;
         ulong* entries = (ulong*)page->Chunks[chunk];
@@ -351,25 +380,40 @@ internal sealed unsafe class CodeCache : ICodeWatcher, IDisposable
             page->ColdWrites = 0;
         }
 
-        ulong bitmap = 0;
+        BlocksInvalidated += all ? Drop(page, 0, GuestMemory.PageSize, out ulong left) : Drop(page, start, end, out left);
+        SetBitmap(page, left | DropDependents(page, all ? ulong.MaxValue : ChunkMask(start, end)));
+    }
+
+    /// <summary>Gate held. Drops the blocks that overlap [start, end).</summary>
+    /// <param name="left">The chunks of the other ones.</param>
+    /// <returns>How many were dropped.</returns>
+    private int Drop(CodePage* page, int start, int end, out ulong left)
+    {
+        int dropped = 0;
+        left = 0;
         CodeBlock** link = &page->Blocks;
         while (*link is not null)
         {
             CodeBlock* block = *link;
-            if (!all && (block->Start >= end || block->End <= start))
+            if (block->Start >= end || block->End <= start)
             {
-                bitmap |= ChunkMask(block->Start, block->End);
+                left |= ChunkMask(block->Start, block->End);
                 link = &block->Next;
                 continue;
             }
 
             *link = block->Next;
             Kill(page, block);
-            BlocksInvalidated++;
+            dropped++;
         }
 
-        page->Bitmap = bitmap | DropDependents(page, all ? ulong.MaxValue : ChunkMask(start, end));
-        if (page->Bitmap == 0)
+        return dropped;
+    }
+
+    private void SetBitmap(CodePage* page, ulong chunks)
+    {
+        page->Bitmap = chunks;
+        if (chunks == 0)
         {
             ClearCodeFlag(page->Frame);
         }
@@ -422,8 +466,7 @@ internal sealed unsafe class CodeCache : ICodeWatcher, IDisposable
         ClearCodeFlag(page->Frame);
         if (page->Segments is not null)
         {
-            _epoch++;
-            _retired.Add(((nint)page->Segments, _epoch));
+            _retired.Add(page->Segments);
             for (byte* segment = page->Segments; segment is not null; segment = *(byte**)segment)
             {
                 _bytes -= *(long*)(segment + 8);
@@ -436,7 +479,7 @@ internal sealed unsafe class CodeCache : ICodeWatcher, IDisposable
                 cpu.AskForAcknowledgement();
             }
 
-            FreeRetired();
+            _retired.Free(_cpus);
         }
     }
 
@@ -448,30 +491,6 @@ internal sealed unsafe class CodeCache : ICodeWatcher, IDisposable
             for (CodePage* page = (CodePage*)_pages[i]; page is not null; page = page->OtherMode)
             {
                 Retire(page);
-            }
-        }
-    }
-
-    private void FreeRetired()
-    {
-        long seen = long.MaxValue;
-        foreach (InterpreterCpu cpu in _cpus)
-        {
-            seen = Math.Min(seen, cpu.IsRunning ? cpu.SeenEpoch : long.MaxValue);
-        }
-
-        for (int i = _retired.Count - 1; i >= 0; i--)
-        {
-            if (_retired[i].Epoch <= seen)
-            {
-                for (byte* segment = (byte*)_retired[i].Segments; segment is not null;)
-                {
-                    byte* next = *(byte**)segment;
-                    NativeMemory.Free(segment);
-                    segment = next;
-                }
-
-                _retired.RemoveAt(i);
             }
         }
     }

@@ -61,7 +61,7 @@ internal sealed unsafe class PrivateSlots : IDisposable
         if (slot->Used == 0 || slot->Offset != offset || slot->First != first || slot->Second != second)
         {
             _decoder ??= new BlockDecoder(_cpu.Engine.Selector);
-            int count = _decoder.Decode(new ReadOnlySpan<byte>(bytes, length), offset, CodeMode.Long64, true, out _);
+            int count = _decoder.Decode(new ReadOnlySpan<byte>(bytes, length), offset, CodeMode.Long64, true, null, out _);
             for (int i = 0; i < count; i++)
             {
                 (&slot->Op0)[i] = _decoder.Output[i];

@@ -81,6 +81,10 @@ internal unsafe struct Core
     /// <summary>PAUSE instructions executed.</summary>
     public ulong Pauses;
 
+    /// <summary>Linear address of the probe that was left for last, and <see cref="Count"/> then: while both hold, the vCPU goes past it.</summary>
+    public ulong ProbeRip;
+    public ulong ProbeCount;
+
     /// <summary>Non-zero in the careful mode (<see cref="CarefulStepper"/>): one iteration of a repeated string instruction, no look-aside entries.</summary>
     public int Careful;
 

@@ -19,6 +19,27 @@ internal static unsafe class FlowHandlers
         return Lookup(c, c->PageLinear + op->Offset);
     }
 
+    /// <summary>Stands before an instruction with a probe: leaves for it, or executes the instruction alone when the vCPU is to go past.</summary>
+    public static Op* Probe(Core* c, Op* op)
+    {
+        ulong linear = c->PageLinear + op->Offset;
+        return IsPassed(c, linear) ? InterpreterCpu.Of(c).Slots.Fetch(c, linear) : ExitAtProbe(c, linear, (ulong)op->Disp);
+    }
+
+    /// <summary>Whether the last exit was for the probe at a linear address and nothing has been executed since.</summary>
+    public static bool IsPassed(Core* c, ulong linear) => c->ProbeRip == linear && c->ProbeCount == c->Count;
+
+    /// <summary>Prepares the exit for a probe.</summary>
+    public static Op* ExitAtProbe(Core* c, ulong linear, ulong physical)
+    {
+        c->ProbeRip = linear;
+        c->ProbeCount = c->Count;
+        c->Cpu.Rip = linear;
+        c->Exit = new CpuExit { Kind = CpuExitKind.Probe, Address = physical };
+        c->HasExit = 1;
+        return &c->ExitOp;
+    }
+
     /// <summary>The last instruction of a page reaches into the next one.</summary>
     public static Op* CrossPage(Core* c, Op* op)
     {

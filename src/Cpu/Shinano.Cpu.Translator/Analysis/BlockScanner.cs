@@ -1,4 +1,5 @@
 using Iced.Intel;
+using Shinano.Cpu.Interpreter;
 using Shinano.Memory;
 
 namespace Shinano.Cpu.Translator;
@@ -27,7 +28,10 @@ internal sealed class BlockScanner
     /// <summary>The first bytes of the next linear page; read only by a scan that is told so.</summary>
     public Span<byte> NextPage => _page.AsSpan(GuestMemory.PageSize);
 
-    /// <summary>Decodes from <paramref name="rip"/> on.</summary>
+    /// <summary>Those of the page's frame; null for none.</summary>
+    public FrameProbes? Probes { get; set; }
+
+    /// <summary>Decodes from <paramref name="rip"/> on. What begins at a probe is the interpreter's, which leaves for it.</summary>
     /// <param name="allowVex">Whether the vCPU may execute VEX-encoded vector instructions.</param>
     /// <param name="withNext">Whether <see cref="NextPage"/> is filled.</param>
     /// <returns>Whether the block ended for want of the next page's bytes.</returns>
@@ -44,6 +48,12 @@ internal sealed class BlockScanner
             block.EndRip = page + (ulong)at;
             if (block.Count == GuestBlock.MaxInstructions || at >= GuestMemory.PageSize)
             {
+                break;
+            }
+
+            if (Probes is not null && Probes.Contains(at))
+            {
+                block.EndsForeign = true;
                 break;
             }
 
@@ -80,7 +90,7 @@ internal sealed class BlockScanner
         int at = (int)offset;
         for (int i = 0; i < LookAheadInstructions; i++)
         {
-            if (offset >= GuestMemory.PageSize || at >= GuestMemory.PageSize)
+            if (offset >= GuestMemory.PageSize || at >= GuestMemory.PageSize || (Probes is not null && Probes.Contains(at)))
             {
                 return true;
             }

@@ -4,7 +4,7 @@ namespace Shinano.Cpu.Translator;
 internal sealed class GuestBlock
 {
     /// <summary>Instructions at most.</summary>
-    public const int MaxInstructions = 64;
+    public const int MaxInstructions = 48;
 
     private readonly GuestInstruction[] _instructions = new GuestInstruction[MaxInstructions];
 

@@ -22,6 +22,12 @@ internal sealed class TranslatedBlock
     /// <summary>Guest instructions in it.</summary>
     public int Instructions { get; set; }
 
+    /// <summary>Linear address behind its last instruction.</summary>
+    public required ulong EndRip { get; init; }
+
+    /// <summary>The instruction at <see cref="EndRip"/> is the interpreter's.</summary>
+    public required bool EndsForeign { get; init; }
+
     /// <summary>Dropped: must not be entered or linked to any more.</summary>
     public bool IsDropped { get; set; }
 

@@ -50,12 +50,21 @@ internal sealed class TranslationCache : ICodeDependents, ILinkNumbers, IDisposa
 
     public long InstructionsTranslated { get; private set; }
 
+    /// <summary>Blocks dropped because bytes that they depend on were written.</summary>
     public long BlocksDropped { get; private set; }
+
+    /// <summary>Blocks dropped because a probe in them was set or cleared.</summary>
+    public long BlocksDroppedByProbes { get; private set; }
+
+    public long LinksMade { get; private set; }
 
     public long Flushes { get; private set; }
 
-    /// <summary>Bytes of code in the current region.</summary>
-    public long BytesUsed => _regions[_region].Used;
+    /// <summary>Bytes of code that the regions hold, dropped code included until its region is used again.</summary>
+    public long BytesUsed => _regions[0].Used + (long)_regions[1].Used;
+
+    /// <summary>Bytes of both regions.</summary>
+    public long Capacity => _regions[0].Length + (long)_regions[1].Length;
 
     /// <summary>Any thread: a vCPU may be created while others run.</summary>
     public void Register(TranslatorCpu cpu)
@@ -106,6 +115,8 @@ internal sealed class TranslationCache : ICodeDependents, ILinkNumbers, IDisposa
                 Chunks = _block.Chunks,
                 NextFrame = _block.Crosses ? next : 0,
                 Instructions = _block.Count,
+                EndRip = _block.EndRip,
+                EndsForeign = _block.EndsForeign,
             };
             if (_block.Count != 0)
             {
@@ -161,6 +172,7 @@ internal sealed class TranslationCache : ICodeDependents, ILinkNumbers, IDisposa
             {
                 link.Region.Patch(link.Field, target.Code);
                 link.IsLinked = true;
+                LinksMade++;
                 target.Incoming.Add(link);
             }
 
@@ -171,13 +183,36 @@ internal sealed class TranslationCache : ICodeDependents, ILinkNumbers, IDisposa
     /// <inheritdoc/>
     public unsafe ulong Drop(CodePage* page, ulong chunks)
     {
+        ulong frame = page->Frame;
+        BlocksDropped += Drop(page, block => (block.ChunksOf(frame) & chunks) != 0, out ulong left);
+        return left;
+    }
+
+    /// <inheritdoc/>
+    public unsafe ulong DropAt(CodePage* page, int offset, bool set)
+    {
+        // The code of a block lies in one piece. One that ends before the probe's instruction leaves to the interpreter there, which is of no use any more
+        // when the probe is cleared.
+        const ulong OffsetMask = GuestMemory.PageSize - 1;
+        ulong frame = page->Frame;
+        bool Contains(TranslatedBlock block) => (ulong)offset - (block.Rip & OffsetMask) < block.EndRip - block.Rip;
+        bool EndsAt(TranslatedBlock block) => block.EndsForeign && (block.EndRip & OffsetMask) == (ulong)offset;
+        BlocksDroppedByProbes += Drop(page, block => block.Frame == frame && (set ? Contains(block) : EndsAt(block)), out ulong left);
+        return left;
+    }
+
+    /// <summary>Drops blocks of a page's frame.</summary>
+    /// <param name="left">The chunks that others depend on.</param>
+    /// <returns>How many were dropped.</returns>
+    private unsafe int Drop(CodePage* page, Predicate<TranslatedBlock> which, out ulong left)
+    {
+        left = 0;
         if (!_ofFrame.TryGetValue(page->Frame, out List<TranslatedBlock>? blocks))
         {
             return 0;
         }
 
-        ulong left = 0;
-        bool dropped = false;
+        int dropped = 0;
         for (int i = blocks.Count - 1; i >= 0; i--)
         {
             TranslatedBlock block = blocks[i];
@@ -187,10 +222,9 @@ internal sealed class TranslationCache : ICodeDependents, ILinkNumbers, IDisposa
                 continue;
             }
 
-            ulong made = block.ChunksOf(page->Frame);
-            if ((made & chunks) == 0)
+            if (!which(block))
             {
-                left |= made;
+                left |= block.ChunksOf(page->Frame);
                 continue;
             }
 
@@ -204,16 +238,15 @@ internal sealed class TranslationCache : ICodeDependents, ILinkNumbers, IDisposa
                 link.IsLinked = false;
             }
 
-            BlocksDropped++;
-            dropped = true;
+            dropped++;
         }
 
-        if (dropped)
+        if (dropped != 0)
         {
             AskAll();
         }
 
-        return left;
+        return dropped;
     }
 
     /// <inheritdoc/>
@@ -246,6 +279,7 @@ internal sealed class TranslationCache : ICodeDependents, ILinkNumbers, IDisposa
         ReadOnlySpan<byte> bytes = _code.Memory.FrameSpan(page->Frame);
         ReadOnlySpan<byte> nextBytes = default;
         ulong next = 0;
+        _scanner.Probes = _code.Probes.Of(page->Frame);
         while (true)
         {
             bytes.CopyTo(_scanner.Page);

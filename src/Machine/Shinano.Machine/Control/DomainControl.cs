@@ -187,6 +187,22 @@ internal sealed class DomainControl(DomainSpec spec, IDomainEvents events) : IDo
         }
     }
 
+    public Task<DomainPerformance> GetPerformanceAsync(CancellationToken cancellationToken)
+    {
+        lock (_lock)
+        {
+            return Task.FromResult(_machine is { } machine ? PerformanceReader.Of(machine) : new DomainPerformance
+            {
+                Version = DomainPerformance.CurrentVersion,
+                DomainId = spec.DomainId,
+                CpuEngine = spec.CpuEngine ?? EngineChoice.Default,
+                UptimeNanoseconds = 0,
+                Engine = [],
+                Vcpus = [],
+            });
+        }
+    }
+
     public Task<string> GetHypervisorLogAsync(bool clear, CancellationToken cancellationToken)
     {
         lock (_lock)
