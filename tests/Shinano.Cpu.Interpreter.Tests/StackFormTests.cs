@@ -122,4 +122,35 @@ public sealed unsafe class StackFormTests
         GuestProgram.AssertSyscall(guest.RunBytes(0x67, 0xC4, 0xE2, 0x69, 0x90, 0x04, 0x08)); // vpgatherdd xmm0, [eax+xmm1], xmm2
         Assert.Equal(0x1234_5678, *(int*)(guest.State->Xsave + CpuState.XmmOffset));
     }
+
+    [Fact]
+    public void A_read_of_the_stack_does_not_make_its_page_dirty()
+    {
+        using GuestProgram guest = new();
+        GuestProgram.AssertSyscall(guest.Run(a =>
+        {
+            a.mov(rax, __[rsp]);
+            a.pop(rbx);
+        }));
+        guest.Memory.TryReadUInt64(guest.EntryAddress(GuestProgram.StackTop), out ulong entry);
+        Assert.Equal(PageTableEntry.Accessed, entry & (PageTableEntry.Accessed | PageTableEntry.Dirty));
+        guest.Rsp = GuestProgram.StackTop;
+        GuestProgram.AssertSyscall(guest.Run(a =>
+        {
+            a.pop(rbx);
+            a.push(rbx);
+        }));
+        guest.Memory.TryReadUInt64(guest.EntryAddress(GuestProgram.StackTop), out entry);
+        Assert.Equal(PageTableEntry.Dirty, entry & PageTableEntry.Dirty);
+    }
+
+    [Fact]
+    public void A_misaligned_store_leaves_its_page_clean()
+    {
+        using GuestProgram guest = new();
+        guest.Rsi = GuestProgram.Data + 8;
+        GuestProgram.AssertFault(guest.Run(a => a.movaps(__[rsi], xmm0)), ExceptionVector.GeneralProtection);
+        guest.Memory.TryReadUInt64(guest.EntryAddress(GuestProgram.Data), out ulong entry);
+        Assert.Equal(0UL, entry & (PageTableEntry.Accessed | PageTableEntry.Dirty));
+    }
 }

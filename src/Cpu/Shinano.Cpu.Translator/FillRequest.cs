@@ -8,4 +8,7 @@ internal static class FillRequest
 
     /// <summary>Through the stack window, which is for reads and writes: wants a write entry.</summary>
     public const int Stack = 0x200;
+
+    /// <summary>Shift of the address bits that must be 0 for the operand's alignment.</summary>
+    public const int AlignmentShift = 16;
 }

@@ -3,6 +3,7 @@ using System.Runtime.InteropServices;
 using Shinano.Cpu.Interpreter;
 using Shinano.Linux;
 using Shinano.Memory;
+using Shinano.X86;
 
 namespace Shinano.Cpu.Translator;
 
@@ -264,7 +265,9 @@ internal sealed unsafe class TranslatorCpu : InterpreterCpu
     {
         _counters.Fills++;
         int size = (int)(request & FillRequest.SizeMask);
-        if ((int)(address & (GuestMemory.PageSize - 1)) + size > GuestMemory.PageSize || !SlowAccess.IsCanonical(address))
+
+        // A misaligned operand is a fault of its own, before its page is looked at.
+        if ((address & (request >> FillRequest.AlignmentShift)) != 0 || (int)(address & (GuestMemory.PageSize - 1)) + size > GuestMemory.PageSize || !SlowAccess.IsCanonical(address))
         {
             return false;
         }
@@ -274,7 +277,8 @@ internal sealed unsafe class TranslatorCpu : InterpreterCpu
         TlbEntry* entry = write ? GuestAccess.WriteEntry(c, address) : GuestAccess.ReadEntry(c, address);
         if (address + entry->NegatedTag >= GuestMemory.PageSize)
         {
-            if (!SlowAccess.TryEnter(c, address, write))
+            bool onlyReads = (request & (FillRequest.Write | FillRequest.Stack)) == FillRequest.Stack;
+            if ((onlyReads && !IsDirty(address)) || !SlowAccess.TryEnter(c, address, write))
             {
                 return false;
             }
@@ -296,6 +300,12 @@ internal sealed unsafe class TranslatorCpu : InterpreterCpu
 
         return true;
     }
+
+    /// <summary>Whether a write to an address would leave its page table entry as it is: only then a read may open the stack window, which is for both.</summary>
+    private bool IsDirty(ulong address) =>
+        PageWalker.TryTranslate(Engine.Memory, WalkContext(), address, PageFaultErrors.None, out PageWalker.Translation found, out _)
+        && found.Writable
+        && found.Dirty;
 
     /// <summary>Takes notice of dropped code: nothing from before may be entered.</summary>
     private void ForgetCode()

@@ -292,7 +292,7 @@ internal sealed class MemoryEmitter(HostAssembler code, MemoryEmitter.Leave leav
                 code.Op(0, true, 0x2B, Rcx, HostOperand.State(table + TlbEntry.TagOffset, R15));
             }
 
-            Fill(copy, size | (copy.WritesMemory ? FillRequest.Write : 0), retry);
+            Fill(copy, size | (copy.WritesMemory ? FillRequest.Write : 0) | ((copy.Alignment - 1) << FillRequest.AlignmentShift), retry);
             if (copy.Alignment > 1)
             {
                 code.Bind(misaligned);
