@@ -46,6 +46,7 @@ public sealed class LockStepBootTests(ITestOutputHelper output)
         machine.OpenConsole(backlog, log: null);
         ShadowMachine shadow = engine!.Shadow;
         shadow.Shared.UnionWith([machine.Domain.SharedInfoFrame.Value, (ulong)machine.Result.ConsoleRingFrame]);
+        shadow.VcpuInfo = () => machine.Domain.Vcpus[0].VcpuInfoAddress;
         machine.Runner.Unpause();
         await Task.WhenAny(ended.Task, shadow.Done).WaitAsync(Cancellation);
         machine.Runner.Stop();
