@@ -148,7 +148,7 @@ internal sealed unsafe class CodeCache : ICodeWatcher, IDisposable
             {
                 ReadOnlySpan<byte> bytes = new(code + offset, GuestMemory.PageSize - offset);
                 int count = _decoder.Decode(bytes, offset, page->Mode, false, Probes.Of(page->Frame), out int end);
-                page->Bitmap |= ChunkMask(offset, end);
+                page->Bitmap |= CodePage.ChunkMask(offset, end);
                 Interlocked.MemoryBarrier();
 
                 // A write between the decoder's copy and the chunk bits would go unnoticed: compare after the bits are visible.
@@ -174,7 +174,7 @@ internal sealed unsafe class CodeCache : ICodeWatcher, IDisposable
         int end = Math.Min(start + length, GuestMemory.PageSize);
         for (CodePage* page = (CodePage*)Volatile.Read(ref _pages[index]); page is not null; page = page->OtherMode)
         {
-            bool hit = (Volatile.Read(ref page->Bitmap) & ChunkMask(start, end)) != 0;
+            bool hit = (Volatile.Read(ref page->Bitmap) & CodePage.ChunkMask(start, end)) != 0;
             if (hit || ++page->ColdWrites > page->ColdWriteLimit)
             {
                 lock (Gate)
@@ -259,13 +259,6 @@ internal sealed unsafe class CodeCache : ICodeWatcher, IDisposable
             NativeMemory.Free(_writable);
             NativeMemory.Free(_emptyChunk);
         }
-    }
-
-    private static ulong ChunkMask(int start, int end)
-    {
-        int first = start / CodePage.ChunkSize;
-        int last = (Math.Max(end, start + 1) - 1) / CodePage.ChunkSize;
-        return (ulong.MaxValue << first) & (ulong.MaxValue >> (63 - last));
     }
 
     /// <summary>Gate held, the probe just changed. Drops what was decoded of its address.</summary>
@@ -381,7 +374,7 @@ internal sealed unsafe class CodeCache : ICodeWatcher, IDisposable
         }
 
         BlocksInvalidated += all ? Drop(page, 0, GuestMemory.PageSize, out ulong left) : Drop(page, start, end, out left);
-        SetBitmap(page, left | DropDependents(page, all ? ulong.MaxValue : ChunkMask(start, end)));
+        SetBitmap(page, left | DropDependents(page, all ? ulong.MaxValue : CodePage.ChunkMask(start, end)));
     }
 
     /// <summary>Gate held. Drops the blocks that overlap [start, end).</summary>
@@ -397,7 +390,7 @@ internal sealed unsafe class CodeCache : ICodeWatcher, IDisposable
             CodeBlock* block = *link;
             if (block->Start >= end || block->End <= start)
             {
-                left |= ChunkMask(block->Start, block->End);
+                left |= CodePage.ChunkMask(block->Start, block->End);
                 link = &block->Next;
                 continue;
             }

@@ -38,6 +38,14 @@ internal unsafe struct CodePage
     /// <summary>Per chunk, the address of its 64 entry points (<see cref="Op"/> addresses, 0 when not decoded).</summary>
     public fixed ulong Chunks[ChunkCount];
 
+    /// <summary>The chunks that the bytes from <paramref name="start"/> up to <paramref name="end"/> lie in; at least the first one's.</summary>
+    public static ulong ChunkMask(int start, int end)
+    {
+        int first = start / ChunkSize;
+        int last = (Math.Max(end, start + 1) - 1) / ChunkSize;
+        return (ulong.MaxValue << first) & (ulong.MaxValue >> (63 - last));
+    }
+
     /// <summary>The decoded op at an offset, or null.</summary>
     public static Op* Find(CodePage* page, ulong linear) =>
         ((Op**)page->Chunks[(linear >> 6) & 63])[linear & 63];

@@ -1,3 +1,5 @@
+using Shinano.Cpu.Interpreter;
+
 namespace Shinano.Cpu.Translator;
 
 /// <summary>A superblock: instructions of one page from an entry on, through not-taken conditional jumps and across calls.</summary>
@@ -48,10 +50,5 @@ internal sealed class GuestBlock
 
     public void Add(in GuestInstruction instruction) => _instructions[Count++] = instruction;
 
-    public void AddChunks(int start, int end)
-    {
-        int first = start >> 6;
-        int last = (Math.Max(end, start + 1) - 1) >> 6;
-        Chunks |= (ulong.MaxValue << first) & (ulong.MaxValue >> (63 - last));
-    }
+    public void AddChunks(int start, int end) => Chunks |= CodePage.ChunkMask(start, end);
 }

@@ -19,9 +19,6 @@ internal sealed class TranslatedBlock
     /// <summary>The frame that its last instruction reaches into, at its start; 0 for none.</summary>
     public ulong NextFrame { get; set; }
 
-    /// <summary>Guest instructions in it.</summary>
-    public int Instructions { get; set; }
-
     /// <summary>Linear address behind its last instruction.</summary>
     public required ulong EndRip { get; init; }
 

@@ -75,15 +75,6 @@ internal sealed class TranslationCache : ICodeDependents, ILinkNumbers, IDisposa
         }
     }
 
-    /// <summary>The translation of an address, or null.</summary>
-    public TranslatedBlock? Find(ulong rip, ulong frame, TranslationMode mode)
-    {
-        lock (_code.Gate)
-        {
-            return _blocks.GetValueOrDefault((rip, frame, mode));
-        }
-    }
-
     /// <summary>Finds or makes the translation of an address.</summary>
     /// <returns>Null when there is no room for code now.</returns>
     public unsafe TranslatedBlock? Translate(TranslatorCpu cpu, ulong rip, CodePage* page, TranslationMode mode)
@@ -114,7 +105,6 @@ internal sealed class TranslationCache : ICodeDependents, ILinkNumbers, IDisposa
                 Mode = mode,
                 Chunks = _block.Chunks,
                 NextFrame = _block.Crosses ? next : 0,
-                Instructions = _block.Count,
                 EndRip = _block.EndRip,
                 EndsForeign = _block.EndsForeign,
             };
@@ -257,11 +247,7 @@ internal sealed class TranslationCache : ICodeDependents, ILinkNumbers, IDisposa
     }
 
     /// <inheritdoc/>
-    bool ILinkNumbers.TryGetMapping(ulong linear, int context, out int mapping)
-    {
-        mapping = 0;
-        return _translating.TryFindFrame(linear, out ulong frame) && Mappings.TryGet(linear >> GuestMemory.PageShift, context, frame, out mapping);
-    }
+    bool ILinkNumbers.TryGetMapping(ulong linear, int context, out int mapping) => TryGetMapping(_translating, linear, context, out _, out mapping);
 
     public void Dispose()
     {
@@ -322,10 +308,18 @@ internal sealed class TranslationCache : ICodeDependents, ILinkNumbers, IDisposa
     /// <summary>The frame behind the page after an address's, and the number of its mapping for the block.</summary>
     private bool TryFindNext(TranslatorCpu cpu, ulong rip, int context, out ulong frame)
     {
-        ulong nextPage = (rip >> GuestMemory.PageShift) + 1;
-        if (cpu.TryFindFrame(nextPage << GuestMemory.PageShift, out frame) && Mappings.TryGet(nextPage, context, frame, out int mapping))
+        ulong nextPage = (rip | (GuestMemory.PageSize - 1)) + 1;
+        bool found = TryGetMapping(cpu, nextPage, context, out frame, out int mapping);
+        _block.NextMapping = mapping;
+        return found;
+    }
+
+    /// <summary>The frame behind a linear address now, and the number of that mapping; 0 and 0 when it is not mapped for fetching, or numbers ran out.</summary>
+    private bool TryGetMapping(TranslatorCpu cpu, ulong linear, int context, out ulong frame, out int mapping)
+    {
+        mapping = 0;
+        if (cpu.TryFindFrame(linear, out frame) && Mappings.TryGet(linear >> GuestMemory.PageShift, context, frame, out mapping))
         {
-            _block.NextMapping = mapping;
             return true;
         }
 

@@ -6,9 +6,6 @@ namespace Shinano.Cpu.Translator;
 /// <summary>Emits the code of a block: its entry, its instructions, its exits.</summary>
 internal sealed class BlockEmitter
 {
-    private const int Equal = 4;
-    private const int NotEqual = 5;
-    private const int Below = 2;
 
     private readonly ILinkNumbers _numbers;
     private readonly EmittedCode _output;
@@ -76,8 +73,8 @@ internal sealed class BlockEmitter
         // TEST byte [attention], mask: every loop passes a block's entry, so every loop polls.
         _code.Op(0, false, 0xF6, 0, HostOperand.State(NativeLayout.Attention));
         _code.Byte(AttentionBits.Wanted);
-        _code.JumpIf(NotEqual, attention);
-        Cold(() =>
+        _code.JumpIf(HostCondition.NotEqual, attention);
+        _code.Cold(() =>
         {
             _code.Bind(attention);
             EmitExit(NativeExit.Lookup, _block.Rip);
@@ -106,14 +103,14 @@ internal sealed class BlockEmitter
 
         int load = _code.NewLabel();
         _code.CompareByte(HostOperand.State(NativeLayout.UsedVector), 0);
-        _code.JumpIf(Equal, load);
+        _code.JumpIf(HostCondition.Equal, load);
         int back = _code.Here();
         if (vex)
         {
             _code.StoreImmediate8(HostOperand.State(NativeLayout.UsedVex), 1);
         }
 
-        Cold(() =>
+        _code.Cold(() =>
         {
             _code.Bind(load);
             _code.CallThrough(HostOperand.State(NativeLayout.LoadVectorThunk));
@@ -126,26 +123,22 @@ internal sealed class BlockEmitter
         switch (instruction.Kind)
         {
             case InstructionKind.JumpIf:
-                _uncounted++;
-                EmitCount();
+                CountThrough();
                 // The enumeration is in the encoding's order, after None.
                 EmitJumpIf((int)instruction.Code.ConditionCode - 1, instruction.Code.NearBranchTarget);
                 break;
             case InstructionKind.Jump:
-                _uncounted++;
-                EmitCount();
+                CountThrough();
                 EmitJump(instruction.Code.NearBranchTarget);
                 break;
             case InstructionKind.JumpIndirect:
                 EmitProbe(instruction);
-                _uncounted++;
-                EmitCount();
+                CountThrough();
                 _code.JumpThrough(JumpCacheProbe.Code(_block.Context));
                 break;
             case InstructionKind.Call:
                 _instructions.PushReturnAddress(instruction);
-                _uncounted++;
-                EmitCount();
+                CountThrough();
                 EmitCall(instruction);
                 break;
             case InstructionKind.CallIndirect:
@@ -153,8 +146,7 @@ internal sealed class BlockEmitter
                 _code.Load(HostRegisters.Rcx, JumpCacheProbe.Code(_block.Context));
                 _code.Store(HostOperand.State(NativeLayout.Temporary), HostRegisters.Rcx);
                 _instructions.PushReturnAddress(instruction);
-                _uncounted++;
-                EmitCount();
+                CountThrough();
                 EmitDepthCheck();
                 _code.CallThrough(HostOperand.State(NativeLayout.Temporary));
                 EmitReturnSite(instruction);
@@ -162,13 +154,11 @@ internal sealed class BlockEmitter
             case InstructionKind.Return:
                 _instructions.PopReturnAddress(instruction);
                 _code.StoreImmediate(HostOperand.State(NativeLayout.ReturnRip), instruction.Rip, HostRegisters.R15);
-                _uncounted++;
-                EmitCount();
+                CountThrough();
                 _code.Byte(0xC3);
                 break;
             case InstructionKind.Syscall:
-                _uncounted++;
-                EmitCount();
+                CountThrough();
                 EmitExit(NativeExit.Syscall, instruction.NextRip);
                 break;
             default:
@@ -205,7 +195,7 @@ internal sealed class BlockEmitter
         {
             int taken = _code.NewLabel();
             _code.JumpIf(condition, taken);
-            Cold(() =>
+            _code.Cold(() =>
             {
                 _code.Bind(taken);
                 EmitJump(target);
@@ -246,8 +236,8 @@ internal sealed class BlockEmitter
         }
 
         int other = _code.NewLabel();
-        _code.JumpIf(NotEqual, other);
-        Cold(() =>
+        _code.JumpIf(HostCondition.NotEqual, other);
+        _code.Cold(() =>
         {
             _code.Bind(other);
             _code.JumpThrough(HostOperand.State(NativeLayout.ReturnThunk(_block.Context)));
@@ -263,9 +253,9 @@ internal sealed class BlockEmitter
     {
         int full = _code.NewLabel();
         _code.Op(0, true, 0x3B, HostRegisters.Rsp, HostOperand.State(NativeLayout.CallStackLimit));
-        _code.JumpIf(Below, full);
+        _code.JumpIf(HostCondition.Below, full);
         int back = _code.Here();
-        Cold(() =>
+        _code.Cold(() =>
         {
             _code.Bind(full);
             _code.Load(HostRegisters.Rsp, HostOperand.State(NativeLayout.CallStackBase));
@@ -289,7 +279,7 @@ internal sealed class BlockEmitter
         }
 
         _code.CompareByte(HostOperand.State(NativeLayout.ValidMappings + mapping), 0);
-        _code.JumpIf(Equal, stub);
+        _code.JumpIf(HostCondition.Equal, stub);
         return mapping;
     }
 
@@ -297,7 +287,7 @@ internal sealed class BlockEmitter
     {
         int number = _numbers.NextLink();
         _output.Links.Add(new EmittedCode.LinkSite(number, field, stub, target, mapping));
-        Cold(() =>
+        _code.Cold(() =>
         {
             _code.Bind(stub);
             _code.StoreImmediate(HostOperand.State(NativeLayout.ExitArgument), (ulong)number, HostRegisters.Rcx);
@@ -313,7 +303,7 @@ internal sealed class BlockEmitter
         _code.Lea(HostRegisters.Rcx, HostOperand.Mem(HostRegisters.Rcx, -1));
         _code.SkipIfRcxZero(() => _code.Jump(unknown));
         GuestInstruction copy = instruction;
-        Cold(() =>
+        _code.Cold(() =>
         {
             _code.Bind(unknown);
             _code.StoreImmediate(HostOperand.State(NativeLayout.ExitArgument), (ulong)_block.NextMapping, HostRegisters.Rcx);
@@ -348,6 +338,13 @@ internal sealed class BlockEmitter
         _uncounted = 0;
     }
 
+    /// <summary>Counts up to the present instruction, which is an exit.</summary>
+    private void CountThrough()
+    {
+        _uncounted++;
+        EmitCount();
+    }
+
     /// <summary>PADDQ mm0, [number].</summary>
     private void Count(int instructions)
     {
@@ -355,14 +352,6 @@ internal sealed class BlockEmitter
         {
             _code.Op(0, false, 0x0FD4, 0, HostOperand.State(NativeLayout.Numbers + (8 * instructions)));
         }
-    }
-
-    private void Cold(Action emit)
-    {
-        bool before = _code.IsCold;
-        _code.IsCold = true;
-        emit();
-        _code.IsCold = before;
     }
 
     private bool IsSamePage(ulong target) => ((target ^ _block.Rip) & ~(ulong)(GuestMemory.PageSize - 1)) == 0;

@@ -25,11 +25,13 @@ internal sealed class HostAssembler
         _encoder = Encoder.Create(64, new Writer(this));
     }
 
-    /// <summary>Whether emission goes to the cold section now.</summary>
-    public bool IsCold
+    /// <summary>Emits into the cold section, then goes on where it was.</summary>
+    public void Cold(Action emit)
     {
-        get => _current == _cold;
-        set => _current = value ? _cold : _hot;
+        Section before = _current;
+        _current = _cold;
+        emit();
+        _current = before;
     }
 
     /// <summary>Bytes of both sections.</summary>
@@ -55,7 +57,7 @@ internal sealed class HostAssembler
     }
 
     /// <summary>Puts a label here.</summary>
-    public void Bind(int label) => _labels[label] = (IsCold, _current.Length);
+    public void Bind(int label) => _labels[label] = (_current == _cold, _current.Length);
 
     /// <summary>A new label here.</summary>
     public int Here()
@@ -204,6 +206,13 @@ internal sealed class HostAssembler
         }
     }
 
+    /// <summary>A shift of a register by a constant count.</summary>
+    public void Shift(HostShift operation, bool wide, int register, int count)
+    {
+        Op(0, wide, 0xC1, (int)operation, HostOperand.Reg(register));
+        Byte((byte)count);
+    }
+
     /// <summary>CMP byte [m], imm.</summary>
     public void CompareByte(HostOperand operand, byte value)
     {
@@ -317,7 +326,7 @@ internal sealed class HostAssembler
 
     private void Fixup(int label)
     {
-        _fixups.Add((IsCold, _current.Length, label));
+        _fixups.Add((_current == _cold, _current.Length, label));
         Int32(0);
     }
 

@@ -12,9 +12,6 @@ internal sealed class InstructionEmitter(HostAssembler code, MemoryEmitter memor
     private const int R15 = HostRegisters.R15;
     private const int GuestRsp = HostRegisters.GuestRsp;
     private const int GuestRbp = 5;
-    private const int AboveOrEqual = 3;
-    private const int BelowOrEqual = 6;
-    private const int NotEqual = 5;
 
     private readonly InstructionInfoFactory _information = new();
 
@@ -186,18 +183,17 @@ internal sealed class InstructionEmitter(HostAssembler code, MemoryEmitter memor
         {
             code.Op(0, wide, 0x8D, R15, HostOperand.Mem(Rcx, 1));
             code.Arithmetic(7, wide, HostOperand.Reg(R15), 1);
-            code.JumpIf(BelowOrEqual, refuse);
+            code.JumpIf(HostCondition.BelowOrEqual, refuse);
             code.Op(0, wide, 0x8B, R15, HostOperand.Reg(Rax));
-            code.Op(0, wide, 0xC1, 7, HostOperand.Reg(R15)); // SAR
-            code.Byte((byte)(wide ? 63 : 31));
+            code.Shift(HostShift.ArithmeticRight, wide, R15, wide ? 63 : 31);
             code.Op(0, wide, 0x3B, R15, HostOperand.Reg(Rdx));
-            code.JumpIf(NotEqual, refuse);
+            code.JumpIf(HostCondition.NotEqual, refuse);
         }
         else
         {
             // The quotient fits exactly when the upper half is below the divisor (SDM 2A, DIV).
             code.Op(0, wide, 0x3B, Rdx, HostOperand.Reg(Rcx));
-            code.JumpIf(AboveOrEqual, refuse);
+            code.JumpIf(HostCondition.AboveOrEqual, refuse);
         }
 
         code.Op(0, wide, 0xF7, signed ? 7 : 6, HostOperand.Reg(Rcx));
@@ -248,13 +244,11 @@ internal sealed class InstructionEmitter(HostAssembler code, MemoryEmitter memor
         }
 
         code.Bytes([0x0F, 0x31]); // RDTSC
-        code.Op(0, true, 0xC1, 4, HostOperand.Reg(Rdx)); // SHL rdx, 32
-        code.Byte(32);
+        code.Shift(HostShift.Left, true, Rdx, 32);
         code.Op(0, true, 0x0B, Rax, HostOperand.Reg(Rdx)); // OR
         code.Op(0, true, 0x03, Rax, HostOperand.State(NativeLayout.TscOffset)); // ADD
         code.Move(Rdx, Rax);
-        code.Op(0, true, 0xC1, 5, HostOperand.Reg(Rdx)); // SHR rdx, 32
-        code.Byte(32);
+        code.Shift(HostShift.Right, true, Rdx, 32);
         code.Move32(Rax, Rax);
         if (instruction.Code.Mnemonic == Mnemonic.Rdtscp)
         {

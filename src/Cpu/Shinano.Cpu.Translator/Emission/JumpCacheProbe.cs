@@ -4,7 +4,6 @@ namespace Shinano.Cpu.Translator;
 internal static class JumpCacheProbe
 {
     private const int Mask = NativeState.JumpEntries - 1;
-    private const int NotEqual = 5;
 
     /// <summary>Index of an address's entry.</summary>
     public static int IndexOf(ulong rip) => (int)((rip ^ ((uint)rip >> 12)) & Mask);
@@ -16,15 +15,11 @@ internal static class JumpCacheProbe
     public static void Emit(HostAssembler code, int context, int miss)
     {
         code.Move32(HostRegisters.R15, HostRegisters.Rcx);
-        code.Op(0, false, 0xC1, 5, HostOperand.Reg(HostRegisters.R15)); // SHR
-        code.Byte(12);
+        code.Shift(HostShift.Right, false, HostRegisters.R15, 12);
         code.Op(0, false, 0x33, HostRegisters.R15, HostOperand.Reg(HostRegisters.Rcx)); // XOR
         code.Arithmetic(4, false, HostOperand.Reg(HostRegisters.R15), Mask);
-
-        // SHL r15d, 4.
-        code.Op(0, false, 0xC1, 4, HostOperand.Reg(HostRegisters.R15));
-        code.Byte(4);
+        code.Shift(HostShift.Left, false, HostRegisters.R15, 4);
         code.Op(0, true, 0x3B, HostRegisters.Rcx, HostOperand.State(NativeLayout.JumpCache(context), HostRegisters.R15));
-        code.JumpIf(NotEqual, miss);
+        code.JumpIf(HostCondition.NotEqual, miss);
     }
 }

@@ -11,8 +11,6 @@ namespace Shinano.Cpu.Translator;
 /// <param name="leave">Emits the way to the interpreter before an instruction.</param>
 internal sealed class MemoryEmitter(HostAssembler code, MemoryEmitter.Leave leave)
 {
-    private const int Above = 7;
-    private const int NotEqual = 5;
     private const int PageSize = 0x1000;
     private const int IndexMask = (Core.TlbEntries - 1) << TlbEntry.Shift;
     /// <summary>Displacements up to here count as accesses to the stack's page.</summary>
@@ -80,8 +78,7 @@ internal sealed class MemoryEmitter(HostAssembler code, MemoryEmitter.Leave leav
                     code.Op(0, true, 0x63, R15, HostOperand.Reg(R15)); // MOVSXD
                 }
 
-                code.Op(0, true, 0xC1, 7, HostOperand.Reg(R15)); // SAR
-                code.Byte((byte)(wide ? 6 : 5));
+                code.Shift(HostShift.ArithmeticRight, true, R15, wide ? 6 : 5);
                 code.Lea(Rcx, HostOperand.Mem(Rcx, R15, wide ? 3 : 2, 0));
             },
             null);
@@ -102,7 +99,7 @@ internal sealed class MemoryEmitter(HostAssembler code, MemoryEmitter.Leave leav
             code.Lea(Rcx, HostOperand.Mem(home, displacement));
             code.Op(0, true, 0x03, Rcx, HostOperand.State(window));
             code.Arithmetic(7, true, HostOperand.Reg(Rcx), PageSize - size);
-            code.JumpIf(Above, slow);
+            code.JumpIf(HostCondition.Above, slow);
         }
         else
         {
@@ -116,7 +113,7 @@ internal sealed class MemoryEmitter(HostAssembler code, MemoryEmitter.Leave leav
 
         code.Load(R15, HostOperand.State(window + 8));
         GuestInstruction copy = instruction;
-        Cold(() =>
+        code.Cold(() =>
         {
             code.Bind(slow);
             code.Lea(Rcx, HostOperand.Mem(home, displacement));
@@ -181,7 +178,7 @@ internal sealed class MemoryEmitter(HostAssembler code, MemoryEmitter.Leave leav
     public void LeaveAt(in GuestInstruction instruction, int label)
     {
         GuestInstruction copy = instruction;
-        Cold(() =>
+        code.Cold(() =>
         {
             code.Bind(label);
             leave(copy);
@@ -216,12 +213,12 @@ internal sealed class MemoryEmitter(HostAssembler code, MemoryEmitter.Leave leav
                 code.Op(0, true, 0x3B, Rcx, HostOperand.State(entry + TlbEntry.TagOffset));
             }
 
-            code.JumpIf(NotEqual, slow);
+            code.JumpIf(HostCondition.NotEqual, slow);
         }
 
         code.Load(R15, HostOperand.State(entry + TlbEntry.HostPageOffset));
         GuestInstruction copy = instruction;
-        Cold(() =>
+        code.Cold(() =>
         {
             code.Bind(slow);
             code.MoveImmediate(Rcx, address);
@@ -244,17 +241,16 @@ internal sealed class MemoryEmitter(HostAssembler code, MemoryEmitter.Leave leav
         if (!live)
         {
             code.Move32(R15, Rcx);
-            code.Op(0, false, 0xC1, 5, HostOperand.Reg(R15)); // SHR
-            code.Byte(12 - TlbEntry.Shift);
+            code.Shift(HostShift.Right, false, R15, 12 - TlbEntry.Shift);
             code.Arithmetic(4, false, HostOperand.Reg(R15), IndexMask);
             code.Op(0, true, 0x03, Rcx, HostOperand.State(table + TlbEntry.TagOffset, R15));
             code.Arithmetic(7, true, HostOperand.Reg(Rcx), PageSize - size);
-            code.JumpIf(Above, slow);
+            code.JumpIf(HostCondition.Above, slow);
             if (instruction.Alignment > 1)
             {
                 code.Op(0, false, 0xF6, 0, HostOperand.Reg(Rcx)); // TEST cl, imm8
                 code.Byte((byte)(instruction.Alignment - 1));
-                code.JumpIf(NotEqual, misaligned);
+                code.JumpIf(HostCondition.NotEqual, misaligned);
             }
 
             code.Load(R15, HostOperand.State(table + (based is null ? TlbEntry.HostPageOffset : TlbEntry.AddendOffset), R15));
@@ -279,7 +275,7 @@ internal sealed class MemoryEmitter(HostAssembler code, MemoryEmitter.Leave leav
         }
 
         GuestInstruction copy = instruction;
-        Cold(() =>
+        code.Cold(() =>
         {
             code.Bind(slow);
             if (live)
@@ -322,13 +318,5 @@ internal sealed class MemoryEmitter(HostAssembler code, MemoryEmitter.Leave leav
         code.CallThrough(HostOperand.State(NativeLayout.FillThunk));
         code.SkipIfRcxZero(() => code.Jump(retry));
         leave(instruction);
-    }
-
-    private void Cold(Action emit)
-    {
-        bool before = code.IsCold;
-        code.IsCold = true;
-        emit();
-        code.IsCold = before;
     }
 }

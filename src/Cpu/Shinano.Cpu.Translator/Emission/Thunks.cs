@@ -12,9 +12,6 @@ internal sealed unsafe class Thunks : IDisposable
     private const int Rbp = 5;
     private const int Rsi = 6;
     private const int Rdi = 7;
-    private const int Below = 2;
-    private const int Equal = 4;
-    private const int NotEqual = 5;
 
     /// <summary>Guest registers whose homes a C function may change.</summary>
     private static readonly int[] CallerSaved = [0, 1, 2, 4, 6, 7, 8, 15];
@@ -167,7 +164,7 @@ internal sealed unsafe class Thunks : IDisposable
     {
         int skip = _code.NewLabel();
         _code.CompareByte(HostOperand.State(NativeLayout.UsedVector), 0);
-        _code.JumpIf(Equal, skip);
+        _code.JumpIf(HostCondition.Equal, skip);
         emit();
         _code.Bind(skip);
     }
@@ -178,7 +175,7 @@ internal sealed unsafe class Thunks : IDisposable
         int lowOnly = _code.NewLabel();
         int done = _code.NewLabel();
         Test(NativeLayout.Xsave + CpuState.XstateBvOffset, 4);
-        _code.JumpIf(Equal, lowOnly);
+        _code.JumpIf(HostCondition.Equal, lowOnly);
         for (int i = 0; i < 16; i++)
         {
             MoveAligned(0x0F28, i, Low(i));
@@ -211,9 +208,9 @@ internal sealed unsafe class Thunks : IDisposable
         }
 
         _code.CompareByte(HostOperand.State(NativeLayout.UsedVex), 0);
-        _code.JumpIf(NotEqual, upper);
+        _code.JumpIf(HostCondition.NotEqual, upper);
         Test(NativeLayout.Xsave + CpuState.XstateBvOffset, 4);
-        _code.JumpIf(Equal, lowOnly);
+        _code.JumpIf(HostCondition.Equal, lowOnly);
         _code.Bind(upper);
         for (int i = 0; i < 16; i++)
         {
