@@ -10,6 +10,7 @@ namespace Shinano.Control.Tests;
 internal sealed class TestHome : IAsyncDisposable
 {
     private XendHost? _inProcess;
+    private readonly List<XendClient> _formerClients = [];
     private Process? _process;
 
     static TestHome() => Environment.SetEnvironmentVariable(ProgramLocator.MachineVariable, Built("tests", "Shinano.Control.FakeDomain"));
@@ -86,8 +87,8 @@ internal sealed class TestHome : IAsyncDisposable
         _process.Dispose();
         _process = null;
 
-        // Connections of the pool lead to the dead one.
-        Client.Dispose();
+        // Connections of the pool lead to the dead one. Requests under way are to find that out by themselves: disposing the client would cancel them.
+        _formerClients.Add(Client);
         Client = new XendClient(Paths.XendSocket);
     }
 
@@ -132,6 +133,11 @@ internal sealed class TestHome : IAsyncDisposable
         }
 
         Client.Dispose();
+        foreach (XendClient former in _formerClients)
+        {
+            former.Dispose();
+        }
+
         if (_inProcess is not null)
         {
             await _inProcess.DisposeAsync();
