@@ -150,6 +150,51 @@ public sealed unsafe class SmpTests
         Assert.Equal(expected, (uint)guest.Rax);
     }
 
+    /// <summary>RDTSCP, and RDTSC behind LFENCE, wait for loads before them (SDM 2B, RDTSC, RDTSCP): what another CPU read before it published it is never later.</summary>
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void AnOrderedTimeStampIsNotEarlierThanOnePublishedBefore(bool rdtscp)
+    {
+        using GuestProgram guest = new(cpus: 2);
+        const int Rounds = 2_000_000;
+        guest.Assemble(Code, a =>
+        {
+            Label loop = a.CreateLabel();
+            Label inOrder = a.CreateLabel();
+            a.Label(ref loop);
+            a.mov(r8, __qword_ptr[rsi]);
+            if (rdtscp)
+            {
+                a.rdtscp();
+            }
+            else
+            {
+                a.lfence();
+                a.rdtsc();
+            }
+
+            a.shl(rdx, 32);
+            a.or(rax, rdx);
+            a.cmp(rax, r8);
+            a.jae(inOrder);
+            a.inc(rbx);
+            a.Label(ref inOrder);
+            a.mov(__qword_ptr[rsi], rax);
+            a.dec(edi);
+            a.jne(loop);
+        });
+        foreach (VirtualCpu cpu in guest.Cpus)
+        {
+            cpu.State->Gpr[3] = 0;
+            cpu.State->Gpr[6] = Data;
+            cpu.State->Gpr[7] = Rounds;
+        }
+
+        RunAll(guest, kicks: false);
+        Assert.All(guest.Cpus, cpu => Assert.Equal(0UL, cpu.State->Gpr[3]));
+    }
+
     private static void RunAll(GuestProgram guest, bool kicks)
     {
         CpuExit[] exits = new CpuExit[guest.Cpus.Count];

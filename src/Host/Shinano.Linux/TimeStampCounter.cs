@@ -8,7 +8,7 @@ public static unsafe class TimeStampCounter
     private static readonly ExecutableMemory Code = Emit();
     private static readonly Lazy<long> LazyFrequency = new(Calibrate);
 
-    /// <summary>The counter now, in ticks.</summary>
+    /// <summary>The counter now, in ticks; read after all loads before the call, as RDTSCP does (SDM 2B, RDTSC).</summary>
     public static ulong Read()
     {
         // SAFETY: Emit wrote a complete function without arguments at this address.
@@ -20,11 +20,11 @@ public static unsafe class TimeStampCounter
 
     private static ExecutableMemory Emit()
     {
-        // rdtsc; shl rdx, 32; or rax, rdx; ret
-        ReadOnlySpan<byte> function = [0x0F, 0x31, 0x48, 0xC1, 0xE2, 0x20, 0x48, 0x09, 0xD0, 0xC3];
+        // lfence; rdtsc; shl rdx, 32; or rax, rdx; ret
+        ReadOnlySpan<byte> function = [0x0F, 0xAE, 0xE8, 0x0F, 0x31, 0x48, 0xC1, 0xE2, 0x20, 0x48, 0x09, 0xD0, 0xC3];
         ExecutableMemory memory = new(4096);
 
-        // SAFETY: the memory is a page, the function ten bytes.
+        // SAFETY: the memory is a page, the function thirteen bytes.
         function.CopyTo(new Span<byte>(memory.Writable, function.Length));
         return memory;
     }

@@ -243,14 +243,16 @@ internal sealed class InstructionEmitter(HostAssembler code, MemoryEmitter memor
             return;
         }
 
-        code.Bytes([0x0F, 0x31]); // RDTSC
+        // RDTSCP as itself, since it waits for the loads before it; RCX, which it writes, is scratch here.
+        bool ordered = instruction.Code.Mnemonic == Mnemonic.Rdtscp;
+        code.Bytes(ordered ? [0x0F, 0x01, 0xF9] : [0x0F, 0x31]);
         code.Shift(HostShift.Left, true, Rdx, 32);
         code.Op(0, true, 0x0B, Rax, HostOperand.Reg(Rdx)); // OR
         code.Op(0, true, 0x03, Rax, HostOperand.State(NativeLayout.TscOffset)); // ADD
         code.Move(Rdx, Rax);
         code.Shift(HostShift.Right, true, Rdx, 32);
         code.Move32(Rax, Rax);
-        if (instruction.Code.Mnemonic == Mnemonic.Rdtscp)
+        if (ordered)
         {
             code.Op(0, false, 0x8B, HostRegisters.GuestRcx, HostOperand.State(NativeLayout.TscAux));
         }
