@@ -58,6 +58,9 @@ internal sealed class Host : IAsyncDisposable
             RedirectStandardError = true,
         };
         start.Environment["SHINANO_HOME"] = Home;
+
+        // Built with this project. A launcher that built again would rewrite programs that other test projects run at the same time.
+        start.Environment["SHINANO_NO_BUILD"] = "1";
         return Process.Start(start) ?? throw new InvalidOperationException("the launcher did not start");
     }
 
