@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Security.Cryptography;
 
 namespace Shinano.EndToEnd.Tests;
@@ -5,7 +6,9 @@ namespace Shinano.EndToEnd.Tests;
 /// <summary>Debian's kernel and its xen-blkfront against our back end.</summary>
 public sealed class DiskTests(DiskGuestFiles files) : IClassFixture<DiskGuestFiles>
 {
-    private const int DiskSize = 64 << 20;
+    private const int DiskSize = 32 << 20;
+
+    private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
 
     [Fact]
     public async Task A_guest_reads_what_the_host_wrote_and_the_host_what_the_guest_wrote()
@@ -13,25 +16,74 @@ public sealed class DiskTests(DiskGuestFiles files) : IClassFixture<DiskGuestFil
         await using Host host = Host.Create();
         string image = Path.Combine(host.Home, "disk.img");
         byte[] content = RandomNumberGenerator.GetBytes(DiskSize);
-        await File.WriteAllBytesAsync(image, content, TestContext.Current.CancellationToken);
-        string path = host.Configuration("disk", $"memory = 192\nvcpus = 2\n{files.Boot}\ndisk = [ 'file:{image},xvda,w' ]");
-        ToolResult result = await host.RunAsync(
-            "xm",
-            ["create", "-c", path],
+        await File.WriteAllBytesAsync(image, content, Cancellation);
+        ToolResult result = await RunAsync(
+            host,
+            $"vcpus = 2\ndisk = [ 'file:{image},xvda,w', '{image}.ro,raw,xvdb,ro' ]",
             """
             sha256sum /dev/xvda | sed 's/^/read=/'
-            dd if=/dev/xvda of=/dev/xvda bs=1M skip=0 seek=32 count=32 conv=notrunc,fsync && sync
-            cat /sys/block/xvda/queue/max_segments | sed 's/^/segments=/'
-            cat /sys/block/xvda/queue/write_cache | sed 's/^/cache=/'
-            ls -d /sys/block/xvda/mq/* | wc -l | sed 's/^/queues=/'
+            dd if=/dev/xvda of=/dev/xvda bs=1M seek=16 count=16 conv=notrunc,fsync
+            sed 's/^/cache=/' /sys/block/xvda/queue/write_cache
+            ls /sys/block/xvda/mq | wc -l | sed 's/^/queues=/'
+            blockdev --getro /dev/xvdb | sed 's/^/readonly=/'
             poweroff -f
 
-            """);
-        Assert.True(result.ExitCode == 0, result.ToString());
+            """,
+            () => File.Copy(image, image + ".ro"));
         Assert.Contains($"read={Convert.ToHexStringLower(SHA256.HashData(content))}", result.Output, StringComparison.Ordinal);
         Assert.Contains("cache=write back", result.Output, StringComparison.Ordinal);
         Assert.Contains("queues=2", result.Output, StringComparison.Ordinal);
+        Assert.Contains("readonly=1", result.Output, StringComparison.Ordinal);
+        Assert.Equal(SHA256.HashData(content), SHA256.HashData(await File.ReadAllBytesAsync(image + ".ro", Cancellation)));
         content.AsSpan(0, DiskSize / 2).CopyTo(content.AsSpan(DiskSize / 2));
-        Assert.Equal(SHA256.HashData(content), SHA256.HashData(await File.ReadAllBytesAsync(image, TestContext.Current.CancellationToken)));
+        Assert.Equal(SHA256.HashData(content), SHA256.HashData(await File.ReadAllBytesAsync(image, Cancellation)));
+    }
+
+    [Fact]
+    public async Task A_file_system_of_the_hosts_is_mounted_filled_and_found_in_order()
+    {
+        Assert.SkipUnless(File.Exists("/usr/sbin/mkfs.ext4"), "mkfs.ext4 (e2fsprogs) is not installed");
+        await using Host host = Host.Create();
+        string image = Path.Combine(host.Home, "fs.img");
+        MakeFileSystem(image);
+        ToolResult result = await RunAsync(
+            host,
+            $"disk = [ 'file:{image},xvda,w' ]",
+            """
+            mount -t ext4 /dev/xvda /mnt || mkdir -p /mnt && mount -t ext4 /dev/xvda /mnt
+            dd if=/dev/urandom of=/mnt/data bs=64k count=64
+            md5sum /mnt/data | cut -d' ' -f1 >/mnt/sum
+            umount /mnt && mount -t ext4 /dev/xvda /mnt
+            [ "$(md5sum /mnt/data | cut -d' ' -f1)" = "$(cat /mnt/sum)" ] && echo sum=good
+            fstrim -v /mnt; umount /mnt
+            poweroff -f
+
+            """);
+        Assert.Contains("sum=good", result.Output, StringComparison.Ordinal);
+        using Process check = Process.Start(new ProcessStartInfo("/usr/sbin/e2fsck", ["-f", "-n", image]) { RedirectStandardOutput = true })!;
+        string said = await check.StandardOutput.ReadToEndAsync(Cancellation);
+        await check.WaitForExitAsync(Cancellation);
+        Assert.True(check.ExitCode == 0, said);
+    }
+
+    private static void MakeFileSystem(string image)
+    {
+        using (FileStream file = File.Create(image))
+        {
+            file.SetLength(DiskSize);
+        }
+
+        using Process make = Process.Start(new ProcessStartInfo("/usr/sbin/mkfs.ext4", ["-q", image]))!;
+        make.WaitForExit();
+        Assert.Equal(0, make.ExitCode);
+    }
+
+    private async Task<ToolResult> RunAsync(Host host, string settings, string script, Action? prepare = null)
+    {
+        prepare?.Invoke();
+        string path = host.Configuration("disk", $"memory = 192\n{files.Boot}\n{settings}");
+        ToolResult result = await host.RunAsync("xm", ["create", "-c", path], script);
+        Assert.True(result.ExitCode == 0, result.ToString());
+        return result;
     }
 }

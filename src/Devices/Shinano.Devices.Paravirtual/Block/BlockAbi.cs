@@ -59,7 +59,6 @@ internal sealed record BlockAbi
         BlockOperation operation = (BlockOperation)entry[0];
         BlockRequest request = new()
         {
-            Given = entry[0],
             Operation = operation,
             Id = BinaryPrimitives.ReadUInt64LittleEndian(entry[Id..]),
             Sector = BinaryPrimitives.ReadUInt64LittleEndian(entry[Sector..]),
@@ -103,7 +102,9 @@ internal sealed record BlockAbi
     {
         response.Clear();
         BinaryPrimitives.WriteUInt64LittleEndian(response, request.Id);
-        response[8] = request.Given;
+        
+        // Of an indirect request, what is inside: Linux's front end compares it.
+        response[8] = (byte)request.Operation;
         BinaryPrimitives.WriteInt16LittleEndian(response[10..], (short)status);
     }
 }

@@ -3,9 +3,6 @@ namespace Shinano.Devices.Paravirtual.Block;
 /// <summary>A request as copied from the ring.</summary>
 internal sealed class BlockRequest
 {
-    /// <summary>The operation as given, for the answer.</summary>
-    public required byte Given { get; init; }
-
     /// <summary>What to do; of an indirect request, what is inside.</summary>
     public required BlockOperation Operation { get; set; }
 
