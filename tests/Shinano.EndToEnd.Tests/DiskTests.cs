@@ -66,6 +66,93 @@ public sealed class DiskTests(DiskGuestFiles files) : IClassFixture<DiskGuestFil
         Assert.True(check.ExitCode == 0, said);
     }
 
+    [Fact]
+    public async Task A_disk_comes_and_goes_while_the_guest_runs_and_xend_is_killed()
+    {
+        await using Host host = Host.Create();
+        string image = Path.Combine(host.Home, "late.img");
+        await File.WriteAllBytesAsync(image, new byte[DiskSize], Cancellation);
+        await SucceedAsync(host, "xm", "create", host.Configuration("late", $"memory = 192\n{files.Boot}"));
+        await SucceedAsync(host, "xm", "block-attach", "late", $"file:{image}", "xvdb", "w");
+        Assert.Equal("connected", (await SucceedAsync(host, "xenstore-read", "/local/domain/0/backend/vbd/1/51728/hotplug-status")).Output.Trim());
+        await UntilAsync(host, "/local/domain/0/backend/vbd/1/51728/state", "4");
+        using (Process daemon = Process.GetProcessById(host.Processes().Single(id =>
+            File.ReadAllText($"/proc/{id}/cmdline").Contains("Shinano.Control.Daemon.dll", StringComparison.Ordinal))))
+        {
+            daemon.Kill();
+            await daemon.WaitForExitAsync(Cancellation);
+        }
+
+        Assert.Matches(@"51728\s+0\s+0\s+4", (await SucceedAsync(host, "xm", "block-list", "late")).Output);
+        await SucceedAsync(host, "xm", "block-detach", "late", "xvdb");
+        Assert.DoesNotContain("51728", (await SucceedAsync(host, "xm", "block-list", "late")).Output, StringComparison.Ordinal);
+        await SucceedAsync(host, "xm", "destroy", "late");
+        Assert.DoesNotContain("51728", (await SucceedAsync(host, "xenstore-ls", "/local/domain")).Output, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task What_was_synced_outlives_the_domain_process()
+    {
+        await using Host host = Host.Create();
+        string image = Path.Combine(host.Home, "sync.img");
+        await File.WriteAllBytesAsync(image, new byte[DiskSize], Cancellation);
+        string path = host.Configuration("sync", $"memory = 192\n{files.Boot}\ndisk = [ 'file:{image},xvda,w' ]");
+        using Process xm = host.Start("xm", ["create", "-c", path]);
+        await xm.StandardInput.WriteLineAsync(
+            "i=0; while true; do printf '%-4096s' $i | dd of=/dev/xvda bs=4096 seek=$((i % 4096)) conv=notrunc,fsync 2>/dev/null && echo kept=$i; i=$((i+1)); done");
+        await xm.StandardInput.FlushAsync(Cancellation);
+        int last = -1;
+        while (last < 20)
+        {
+            string line = await xm.StandardOutput.ReadLineAsync(Cancellation) ?? throw new EndOfStreamException("the console ended");
+            last = line.Contains("kept=", StringComparison.Ordinal) && int.TryParse(line.Trim().Split("kept=")[^1], out int number) ? number : last;
+        }
+
+        using (Process machine = Process.GetProcessById(host.Processes().Single(id =>
+            File.ReadAllText($"/proc/{id}/cmdline").Contains("Shinano.Machine.dll", StringComparison.Ordinal))))
+        {
+            machine.Kill();
+            await machine.WaitForExitAsync(Cancellation);
+        }
+
+        byte[] content = await File.ReadAllBytesAsync(image, Cancellation);
+        for (int i = 0; i <= last; i++)
+        {
+            Assert.Equal($"{i}", System.Text.Encoding.ASCII.GetString(content, i * 4096, 4096).TrimEnd());
+        }
+
+        xm.Kill(entireProcessTree: true);
+    }
+
+    private static async Task<ToolResult> SucceedAsync(Host host, string tool, params string[] arguments)
+    {
+        ToolResult result = await host.RunAsync(tool, arguments);
+        Assert.True(result.ExitCode == 0, result.ToString());
+        return result;
+    }
+
+    /// <summary>Waits, by a watch, until a node has a value.</summary>
+    private static async Task UntilAsync(Host host, string node, string value)
+    {
+        using Process watch = host.Start("xenstore-watch", [node]);
+        try
+        {
+            while (await watch.StandardOutput.ReadLineAsync(Cancellation) is not null)
+            {
+                if ((await host.RunAsync("xenstore-read", [node])).Output.Trim() == value)
+                {
+                    return;
+                }
+            }
+
+            Assert.Fail($"{node} did not become {value}");
+        }
+        finally
+        {
+            watch.Kill(entireProcessTree: true);
+        }
+    }
+
     private static void MakeFileSystem(string image)
     {
         using (FileStream file = File.Create(image))
