@@ -44,6 +44,13 @@ public sealed class Qcow2Check
             CountTables(cancellationToken);
             CompareFlags(repair: false);
             CompareRefcounts((_, _) => { });
+            if (_layout.MostRefcount < uint.MaxValue)
+            {
+                foreach (long cluster in _counts.Clusters.Where(cluster => _counts[cluster] > _layout.MostRefcount))
+                {
+                    Report($"cluster {cluster} has {_counts[cluster]} references, more than {_layout.RefcountBits} bits hold");
+                }
+            }
         }
 
         ImageCheckReport report = new()
@@ -74,6 +81,7 @@ public sealed class Qcow2Check
             List<(long Cluster, uint Count)> low = [];
             CompareRefcounts((cluster, isLeak) => (isLeak ? leaks : low).Add((cluster, _counts[cluster])));
             _state.Refcounts.IsUsedElsewhere = cluster => _counts[cluster] > 0;
+            _state.Refcounts.UsedElsewhereEnd = low.Count == 0 ? 0 : _counts.Clusters.Max() + 1;
             foreach ((long cluster, uint count) in low)
             {
                 _state.Refcounts.Set(cluster, Math.Min(count, _layout.MostRefcount));
@@ -261,7 +269,7 @@ public sealed class Qcow2Check
 
     private void Compare(long cluster, ulong counted, Action<long, bool> found)
     {
-        uint right = _counts[cluster];
+        ulong right = Math.Min(_counts[cluster], _layout.MostRefcount);
         if (counted != right)
         {
             _leaks += counted > right ? 1 : 0;

@@ -47,8 +47,17 @@ internal sealed class Qcow2File(SafeFileHandle handle, string path) : IDisposabl
         }
     }
 
-    public ValueTask WriteAsync(long offset, ReadOnlyMemory<byte> source, CancellationToken cancellationToken) =>
-        RandomAccess.WriteAsync(handle, source, offset, cancellationToken);
+    public async ValueTask WriteAsync(long offset, ReadOnlyMemory<byte> source, CancellationToken cancellationToken)
+    {
+        try
+        {
+            await RandomAccess.WriteAsync(handle, source, offset, cancellationToken).ConfigureAwait(false);
+        }
+        catch (ArgumentOutOfRangeException e)
+        {
+            throw TooFar(offset, e);
+        }
+    }
 
     /// <summary>Writes metadata. After a failure the file may have half of a change, so that nothing more is written to it.</summary>
     public void Write(long offset, ReadOnlySpan<byte> source)
@@ -57,6 +66,12 @@ internal sealed class Qcow2File(SafeFileHandle handle, string path) : IDisposabl
         try
         {
             RandomAccess.Write(handle, source, offset);
+        }
+        catch (ArgumentOutOfRangeException e)
+        {
+            IOException failure = TooFar(offset, e);
+            _lost = failure;
+            throw failure;
         }
         catch (IOException e)
         {
@@ -93,6 +108,9 @@ internal sealed class Qcow2File(SafeFileHandle handle, string path) : IDisposabl
     public void MarkLost(IOException reason) => _lost ??= reason;
 
     public InvalidImageException Invalid(string message) => new($"'{path}': {message}");
+
+    /// <summary>EFBIG, which .NET reports as an argument's fault: the file system has no such offset, or RLIMIT_FSIZE forbids it.</summary>
+    private IOException TooFar(long offset, Exception reason) => new($"'{path}': the file cannot reach to byte {offset}", reason);
 
     public void Dispose() => handle.Dispose();
 }

@@ -38,6 +38,9 @@ internal sealed class RefcountStore
     /// <summary>What a repair knows to be in use although nothing counts it.</summary>
     public Func<long, bool> IsUsedElsewhere { get; set; } = _ => false;
 
+    /// <summary>The cluster behind the last of these.</summary>
+    public long UsedElsewhereEnd { get; set; }
+
     /// <summary>Makes the blocks known as the image's own.</summary>
     /// <exception cref="InvalidImageException">Two of them are one, or one is where another table is.</exception>
     public void RegisterBlocks()
@@ -223,7 +226,7 @@ internal sealed class RefcountStore
     private void GrowTable(long index)
     {
         int perCluster = _layout.TableEntries;
-        long start = Math.Max(index * _layout.RefcountsPerBlock, (long)_table.Length * _layout.RefcountsPerBlock);
+        long start = Math.Max(Math.Max(index, _table.Length) * _layout.RefcountsPerBlock, UsedElsewhereEnd);
         long clusters = Math.Max((index / perCluster) + 1, 2L * (_table.Length / perCluster));
         long blocks = 1;
         long covered;
@@ -244,6 +247,14 @@ internal sealed class RefcountStore
         if (clusters << _layout.ClusterBits > Math.Max(Qcow2Layout.MostRefcountTableBytes, _layout.ClusterSize))
         {
             throw new IOException($"'{_file.Path}': the image cannot grow: its refcount table would have more than 8 MiB");
+        }
+
+        for (long cluster = start; cluster < start + clusters + blocks; cluster++)
+        {
+            if (_regions.Contains(cluster))
+            {
+                throw _file.Invalid($"cluster {cluster} holds a table of the image and has no references; 'xvol check --repair' mends that");
+            }
         }
 
         ulong[] table = new ulong[clusters * perCluster];
