@@ -102,7 +102,7 @@ internal sealed record BlockAbi
     {
         response.Clear();
         BinaryPrimitives.WriteUInt64LittleEndian(response, request.Id);
-        
+
         // Of an indirect request, what is inside: Linux's front end compares it.
         response[8] = (byte)request.Operation;
         BinaryPrimitives.WriteInt16LittleEndian(response[10..], (short)status);
