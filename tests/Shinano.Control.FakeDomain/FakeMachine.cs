@@ -1,4 +1,5 @@
 using Shinano.Control.Api.Domains;
+using Shinano.Control.Api.Domains.Devices;
 
 namespace Shinano.Control.FakeDomain;
 
@@ -7,6 +8,7 @@ internal sealed class FakeMachine(DomainSpec spec, FakeBehaviour behaviour, Fake
 {
     private readonly Lock _lock = new();
     private readonly List<IDomainEvents> _subscribers = [];
+    private readonly List<DeviceSpec> _devices = [];
     private readonly TaskCompletionSource _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private DomainBuildResult? _build;
     private readonly List<string> _typedAhead = [];
@@ -51,6 +53,45 @@ internal sealed class FakeMachine(DomainSpec spec, FakeBehaviour behaviour, Fake
         }
 
         console.Write($"{line}: not found\r\n# ");
+    }
+
+    public Task AttachDeviceAsync(DeviceSpec device, CancellationToken cancellationToken)
+    {
+        if (behaviour.Has("no-devices"))
+        {
+            throw new DomainFailureException(DomainFailureCode.HostResource, $"{device.Id}: told to fail");
+        }
+
+        lock (_lock)
+        {
+            _devices.Add(device);
+        }
+
+        return Task.CompletedTask;
+    }
+
+    public async Task DetachDeviceAsync(string kind, string id, bool force, CancellationToken cancellationToken)
+    {
+        if (behaviour.Has("keep-devices") && !force)
+        {
+            await Task.Delay(Timeout.Infinite, cancellationToken);
+        }
+
+        lock (_lock)
+        {
+            _devices.RemoveAll(device => device.Kind == kind && device.Id == id);
+        }
+    }
+
+    public Task ReconfigureDeviceAsync(DeviceSpec device, CancellationToken cancellationToken) => Task.CompletedTask;
+
+    public Task<IReadOnlyList<DeviceStatus>> GetDevicesAsync(CancellationToken cancellationToken)
+    {
+        lock (_lock)
+        {
+            return Task.FromResult<IReadOnlyList<DeviceStatus>>(
+                [.. _devices.Select(device => new DeviceStatus { Kind = device.Kind, Id = device.Id, State = 2 })]);
+        }
     }
 
     public Task<DomainHello> HelloAsync(CancellationToken cancellationToken) => Task.FromResult(new DomainHello

@@ -1,4 +1,5 @@
 using Shinano.Control.Api.Domains;
+using Shinano.Control.Api.Domains.Devices;
 
 namespace Shinano.Control.Tests;
 
@@ -85,6 +86,25 @@ internal sealed class FakeDomainProcess(DomainSpec spec) : IDomainProcess
     }
 
     public Task DestroyAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+
+    public List<DeviceSpec> Attached { get; } = [];
+
+    public Task AttachDeviceAsync(DeviceSpec device, CancellationToken cancellationToken)
+    {
+        Attached.Add(device);
+        return Task.CompletedTask;
+    }
+
+    public Task DetachDeviceAsync(string kind, string id, bool force, CancellationToken cancellationToken)
+    {
+        Attached.RemoveAll(device => device.Kind == kind && device.Id == id);
+        return Task.CompletedTask;
+    }
+
+    public Task ReconfigureDeviceAsync(DeviceSpec device, CancellationToken cancellationToken) => Task.CompletedTask;
+
+    public Task<IReadOnlyList<DeviceStatus>> GetDevicesAsync(CancellationToken cancellationToken) =>
+        Task.FromResult<IReadOnlyList<DeviceStatus>>([.. Attached.Select(device => new DeviceStatus { Kind = device.Kind, Id = device.Id, State = 2 })]);
 
     public Task SetMaxMemoryAsync(long bytes, CancellationToken cancellationToken) => Task.CompletedTask;
 

@@ -14,5 +14,9 @@ internal sealed class RecordingEvents : IDomainEvents
     {
     }
 
+    public void DeviceEnded(string kind, string id)
+    {
+    }
+
     public void ShutDown(ShutdownReason reason) => ShutDownReason.TrySetResult(reason);
 }

@@ -10,10 +10,11 @@ public sealed class LayeringTests
         ["Cpu"] = ["Abi", "Host", "Cpu"],
         ["Hypervisor"] = ["Abi", "Host", "Cpu", "Hypervisor"],
         ["XenStore"] = ["Abi", "Host", "XenStore"],
-        ["Devices"] = ["Abi", "Host", "XenStore", "Devices"],
-        ["Control"] = ["Abi", "Host", "XenStore", "Control"],
-        ["Machine"] = ["Abi", "Host", "Cpu", "Hypervisor", "XenStore", "Devices", "Control"],
-        ["Cli"] = ["Abi", "Host", "XenStore", "Control"],
+        ["Storage"] = ["Abi", "Host", "Storage"],
+        ["Devices"] = ["Abi", "Host", "XenStore", "Storage", "Devices"],
+        ["Control"] = ["Abi", "Host", "XenStore", "Storage", "Control"],
+        ["Machine"] = ["Abi", "Host", "Cpu", "Hypervisor", "XenStore", "Storage", "Devices", "Control"],
+        ["Cli"] = ["Abi", "Host", "XenStore", "Storage", "Control"],
     };
 
     /// <summary>Where unsafe code is allowed: the host projects, the engines, and the hypervisor's view of an engine's register block.</summary>

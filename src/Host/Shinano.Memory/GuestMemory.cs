@@ -230,6 +230,16 @@ public sealed unsafe class GuestMemory : IDisposable
             ? new Span<byte>(host, PageSize)
             : throw new ArgumentOutOfRangeException(nameof(frame), $"frame {frame:x} is no memory");
 
+    /// <summary>
+    /// The bytes of one frame of memory for asynchronous input and output. Whoever takes it keeps the frame from leaving the domain, and this object from being
+    /// disposed, until nothing uses the bytes any more; writes are to be announced (<see cref="AnnounceWrite"/>).
+    /// </summary>
+    /// <exception cref="ArgumentOutOfRangeException">The frame is not memory.</exception>
+    public Memory<byte> FrameMemory(ulong frame) =>
+        TryGetHost(frame << PageShift, PageSize, out byte* host)
+            ? new FrameBytes(host).Memory
+            : throw new ArgumentOutOfRangeException(nameof(frame), $"frame {frame:x} is no memory");
+
     /// <summary>To be called after a write through a host pointer: tells the engine when code changed.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public void AnnounceWrite(ulong physical, int length)

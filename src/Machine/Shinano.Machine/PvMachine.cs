@@ -2,6 +2,7 @@ using System.Net.Sockets;
 using Shinano.Control.Api.Domains;
 using Shinano.Cpu;
 using Shinano.Devices.Paravirtual.Console;
+using Shinano.Devices.Paravirtual.XenBus;
 using Shinano.Devices.Paravirtual.XenStore;
 using Shinano.Hypervisor;
 using Shinano.Hypervisor.Building;
@@ -14,6 +15,7 @@ using Shinano.Hypervisor.Time;
 using Shinano.Hypervisor.Traps;
 using Shinano.Linux;
 using Shinano.Machine.CoreDump;
+using Shinano.Machine.Devices;
 using Shinano.Memory;
 using Shinano.XenAbi;
 using Shinano.XenStore.Protocol;
@@ -33,6 +35,9 @@ internal sealed class PvMachine : IAsyncDisposable
     private ConsoleBackEnd? _console;
     private ConsoleServer? _consoleServer;
     private XenStoreRingPump? _store;
+    private GrantTable? _grants;
+    private RelayStore? _backEndStore;
+    private BackEndRegistry? _devices;
     private int _disposed;
 
     private PvMachine(Domain domain, ICpuEngine engine, MmuHypercalls mmu, CpuFeatures features)
@@ -62,6 +67,9 @@ internal sealed class PvMachine : IAsyncDisposable
 
     /// <summary>The console's back end; null before <see cref="OpenConsole"/>.</summary>
     public ConsoleBackEnd? Console => _console;
+
+    /// <summary>The paravirtual devices; null before <see cref="OpenDevices"/>.</summary>
+    public BackEndRegistry? Devices => _devices;
 
     /// <summary>What xend is told of the build.</summary>
     public DomainBuildResult Result { get; private set; } = null!;
@@ -210,6 +218,15 @@ internal sealed class PvMachine : IAsyncDisposable
         }
     }
 
+    /// <summary>Lets devices be attached. Once, before the domain runs.</summary>
+    /// <param name="token">What xend gave this process to show.</param>
+    /// <param name="socketPath">xend's relay socket, which may be away at times.</param>
+    public BackEndRegistry OpenDevices(RelayToken token, string socketPath)
+    {
+        _backEndStore = new RelayStore(socketPath, Domain.Id, token);
+        return _devices = new BackEndRegistry(_backEndStore, Domain.Id, new GuestLink(Domain, _grants!, _events));
+    }
+
     /// <summary>Stops the vCPUs, gives console viewers the rest, and frees everything.</summary>
     public async ValueTask DisposeAsync()
     {
@@ -220,6 +237,14 @@ internal sealed class PvMachine : IAsyncDisposable
 
         Runner.Dispose();
         _alarm?.Dispose();
+
+        // Before the memory goes: back ends read and write in it until they have ended.
+        if (_devices is not null)
+        {
+            await _devices.DisposeAsync().ConfigureAwait(false);
+            await _backEndStore!.DisposeAsync().ConfigureAwait(false);
+        }
+
         if (_console is not null)
         {
             await _console.DisposeAsync().ConfigureAwait(false);
@@ -294,7 +319,7 @@ internal sealed class PvMachine : IAsyncDisposable
         RefusedHypercalls.Register(Domain);
         _ = new ConsoleHypercalls(Domain, TimeProvider.System);
         _ = new EventChannelHypercalls(Domain, _events);
-        GrantTable grants = new(Domain, _frames);
+        GrantTable grants = _grants = new(Domain, _frames);
         _ = new GrantHypercalls(Domain, grants, _frames);
         DomainClock clock = new(TimeStampCounter.Read, TimeStampCounter.Frequency);
         clock.WriteWallClock(Domain.Memory, Domain.SharedInfoFrame.Address, DateTimeOffset.UtcNow);

@@ -58,6 +58,42 @@ public sealed class XenStoreClient : IAsyncDisposable
         }
     }
 
+    /// <summary>Connects the back ends of a domain process to xend's relay socket, with a back end's rights on the nodes of its own domain.</summary>
+    /// <param name="socketPath"><see cref="ShinanoPaths.XenStoreRelaySocket"/> of the xend that introduced the domain.</param>
+    /// <param name="domain">Whose devices the back ends serve.</param>
+    /// <param name="token">What xend gave this process to show.</param>
+    /// <exception cref="IOException">Nobody listens there, or xend does not know the domain (yet).</exception>
+    public static async Task<XenStoreClient> ConnectBackEndAsync(
+        string socketPath, DomainId domain, RelayToken token, CancellationToken cancellation = default)
+    {
+        ShinanoPaths.CheckSocketPath(socketPath);
+        var socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+        try
+        {
+            await socket.ConnectAsync(new UnixDomainSocketEndPoint(socketPath), cancellation).ConfigureAwait(false);
+            await socket.SendAsync(new BackEndHello(domain, token).ToBytes(), cancellation).ConfigureAwait(false);
+            byte[] answer = new byte[RelayHelloAnswerCodec.Size];
+            for (int filled = 0, count = 1; filled < answer.Length && count > 0; filled += count)
+            {
+                count = await socket.ReceiveAsync(answer.AsMemory(filled), cancellation).ConfigureAwait(false);
+            }
+
+            return RelayHelloAnswerCodec.TryRead(answer, out RelayHelloAnswer verdict) && verdict == RelayHelloAnswer.Accepted
+                ? new XenStoreClient(socket)
+                : throw new IOException($"xenstore at '{socketPath}' refused the back ends of domain {domain.Value}: {verdict}");
+        }
+        catch (SocketException failure)
+        {
+            socket.Dispose();
+            throw new IOException($"Cannot connect to xenstore at '{socketPath}': {Explain(socketPath, failure)}", failure);
+        }
+        catch
+        {
+            socket.Dispose();
+            throw;
+        }
+    }
+
     /// <summary>Why a connection to a unix socket failed, for people: .NET calls a missing socket an address that cannot be assigned.</summary>
     public static string Explain(string socketPath, SocketException failure)
     {

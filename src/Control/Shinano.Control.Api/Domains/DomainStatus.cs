@@ -1,3 +1,5 @@
+using Shinano.Control.Api.Domains.Devices;
+
 namespace Shinano.Control.Api.Domains;
 
 /// <summary>A snapshot of a domain, taken by its domain process. Every number is of the time of the call.</summary>
@@ -29,6 +31,9 @@ public sealed record DomainStatus
     public long ConsoleBytesOut { get; init; }
 
     public long ConsoleBytesIn { get; init; }
+
+    /// <summary>Devices attached at present.</summary>
+    public IReadOnlyList<DeviceStatus> Devices { get; init; } = [];
 
     /// <summary>Sum over <see cref="Vcpus"/>, nanoseconds.</summary>
     public long CpuTimeNanoseconds

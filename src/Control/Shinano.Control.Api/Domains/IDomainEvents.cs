@@ -15,4 +15,7 @@ public partial interface IDomainEvents
     void Started();
 
     void ShutDown(ShutdownReason reason);
+
+    /// <summary>A device is detached: its back end has ended and touches nothing of the guest any more.</summary>
+    void DeviceEnded(string kind, string id);
 }

@@ -1,3 +1,4 @@
+using Shinano.Control.Api.Domains.Devices;
 using StreamJsonRpc;
 
 namespace Shinano.Control.Api.Domains;
@@ -36,6 +37,22 @@ public partial interface IDomainProcess
     /// 0. The reply is sent before the process ends; waiters should wait for the process.
     /// </summary>
     Task DestroyAsync(CancellationToken cancellationToken);
+
+    /// <summary>
+    /// Attaches a device, whose nodes are in xenstore already; before the first unpause or later. Returns when the back end is in state InitWait.
+    /// </summary>
+    Task AttachDeviceAsync(DeviceSpec device, CancellationToken cancellationToken);
+
+    /// <summary>
+    /// Detaches a device: the guest is asked and waited for, or not (<paramref name="force"/>). A cancelled wait leaves the request standing, and
+    /// <see cref="IDomainEvents.DeviceEnded"/> tells when the guest has let go. xend removes the nodes.
+    /// </summary>
+    Task DetachDeviceAsync(string kind, string id, bool force, CancellationToken cancellationToken);
+
+    /// <summary>Changes an attached device: another medium in a drive, or the present size of its file.</summary>
+    Task ReconfigureDeviceAsync(DeviceSpec device, CancellationToken cancellationToken);
+
+    Task<IReadOnlyList<DeviceStatus>> GetDevicesAsync(CancellationToken cancellationToken);
 
     /// <summary>Ceiling for the guest's balloon, bytes. Below what it holds is allowed: it then can only give back.</summary>
     Task SetMaxMemoryAsync(long bytes, CancellationToken cancellationToken);

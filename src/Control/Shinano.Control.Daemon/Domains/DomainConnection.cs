@@ -25,6 +25,9 @@ internal sealed class DomainConnection : IDomainEvents, IDisposable
     /// <summary>Set while a build is being watched.</summary>
     public Action<BuildProgress>? OnProgress { get; set; }
 
+    /// <summary>Called with kind and number of each device that has ended; short, not throwing.</summary>
+    public Action<string, string>? OnDeviceEnded { get; set; }
+
     /// <summary>Connects once. Throws <see cref="SocketException"/> when nobody listens.</summary>
     public static async Task<DomainConnection> OpenAsync(string path, CancellationToken cancellationToken)
     {
@@ -107,6 +110,8 @@ internal sealed class DomainConnection : IDomainEvents, IDisposable
     void IDomainEvents.Started()
     {
     }
+
+    void IDomainEvents.DeviceEnded(string kind, string id) => OnDeviceEnded?.Invoke(kind, id);
 
     void IDomainEvents.ShutDown(ShutdownReason reason)
     {

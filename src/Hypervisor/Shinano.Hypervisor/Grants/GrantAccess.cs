@@ -37,6 +37,18 @@ public sealed class GrantAccess : IDisposable
     public bool TryWrite(int offset, ReadOnlySpan<byte> source) =>
         IsWritable && IsInside(offset, source.Length) && Memory.TryWrite(Address + (ulong)offset, source);
 
+    /// <summary>The bytes that were granted, not to be used after the use has ended. Written ones are to be announced.</summary>
+    public Memory<byte> Bytes => Memory.FrameMemory(Address >> GuestMemory.PageShift).Slice((int)(Address & (GuestMemory.PageSize - 1)), Length);
+
+    /// <summary>To be called after bytes were written through <see cref="Bytes"/>.</summary>
+    public void Announce(int offset, int length)
+    {
+        if (length > 0 && IsInside(offset, length))
+        {
+            Memory.AnnounceWrite(Address + (ulong)offset, length);
+        }
+    }
+
     /// <summary>Ends the use. Any thread.</summary>
     public void Dispose()
     {

@@ -32,6 +32,8 @@ internal sealed class ControlServer : IDomainEvents, IDisposable
 
     public void Started() => ForEach(e => e.Started());
 
+    public void DeviceEnded(string kind, string id) => ForEach(e => e.DeviceEnded(kind, id));
+
     public void ShutDown(ShutdownReason reason) => ForEach(e => e.ShutDown(reason));
 
     /// <summary>Takes no further connections and removes the socket; those that are open go on until <see cref="Dispose"/>.</summary>

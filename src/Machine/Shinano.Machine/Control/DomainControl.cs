@@ -1,7 +1,10 @@
 using System.Diagnostics;
 using Shinano.Control.Api.Domains;
+using Shinano.Control.Api.Domains.Devices;
+using Shinano.Devices.Paravirtual.XenBus;
 using Shinano.Hypervisor;
 using Shinano.Hypervisor.Traps;
+using Shinano.Machine.Devices;
 using Shinano.XenStore.Protocol;
 
 namespace Shinano.Machine.Control;
@@ -77,6 +80,7 @@ internal sealed class DomainControl(DomainSpec spec, IDomainEvents events) : IDo
                 CpuEngine = machine.EngineName,
                 ConsoleBytesOut = machine.Console?.BytesOut ?? 0,
                 ConsoleBytesIn = machine.Console?.BytesIn ?? 0,
+                Devices = machine.Devices is { } devices ? DeviceCalls.Describe(devices) : [],
             });
         }
     }
@@ -89,7 +93,7 @@ internal sealed class DomainControl(DomainSpec spec, IDomainEvents events) : IDo
             if (!_started)
             {
                 _started = true;
-                m.ConnectXenStore(RelayToken.TryParse(spec.XenStoreToken) ?? RelayToken.Create(), spec.XenStoreRelaySocketPath);
+                m.ConnectXenStore(Token, spec.XenStoreRelaySocketPath);
                 events.Started();
             }
 
@@ -121,6 +125,16 @@ internal sealed class DomainControl(DomainSpec spec, IDomainEvents events) : IDo
 
         _destroyed.TrySetResult();
     }
+
+    public Task AttachDeviceAsync(DeviceSpec device, CancellationToken cancellationToken) => DeviceCalls.AttachAsync(Devices, device, cancellationToken);
+
+    public Task DetachDeviceAsync(string kind, string id, bool force, CancellationToken cancellationToken) =>
+        DeviceCalls.DetachAsync(Devices, kind, id, force, cancellationToken);
+
+    public Task ReconfigureDeviceAsync(DeviceSpec device, CancellationToken cancellationToken) =>
+        DeviceCalls.ReconfigureAsync(Devices, device, cancellationToken);
+
+    public Task<IReadOnlyList<DeviceStatus>> GetDevicesAsync(CancellationToken cancellationToken) => Task.FromResult(DeviceCalls.Describe(Devices));
 
     public Task SetMaxMemoryAsync(long bytes, CancellationToken cancellationToken) => OnMachine(
         m =>
@@ -222,6 +236,20 @@ internal sealed class DomainControl(DomainSpec spec, IDomainEvents events) : IDo
         }
     }
 
+    private RelayToken Token => RelayToken.TryParse(spec.XenStoreToken) ?? RelayToken.Create();
+
+    /// <summary>The built machine's devices. Calls on them are not made under the lock: they may wait for the guest.</summary>
+    private BackEndRegistry Devices
+    {
+        get
+        {
+            lock (_lock)
+            {
+                return _machine?.Devices ?? throw new DomainFailureException(DomainFailureCode.WrongState, "the domain has not been built");
+            }
+        }
+    }
+
     private static VcpuRunState StateOf(PvVcpu vcpu) => vcpu.Scheduling.State switch
     {
         _ when !vcpu.Online => VcpuRunState.Offline,
@@ -315,6 +343,7 @@ internal sealed class DomainControl(DomainSpec spec, IDomainEvents events) : IDo
         try
         {
             machine.OpenConsole(spec.Console);
+            machine.OpenDevices(Token, spec.XenStoreRelaySocketPath).Ended += events.DeviceEnded;
         }
         catch
         {

@@ -5,7 +5,7 @@ using Shinano.XenStore.Server.Sessions;
 
 namespace Shinano.XenStore.Server.Hosting;
 
-/// <summary>Serves a connection of the relay socket: the ring of one domain, handed in by its domain process.</summary>
+/// <summary>Serves a connection of the relay socket: the ring of one domain, or its back ends, handed in by its domain process.</summary>
 internal static class RelayEndpoint
 {
     internal static async Task ServeAsync(Socket socket, RequestDispatcher dispatcher, CancellationToken cancellation)
@@ -13,6 +13,7 @@ internal static class RelayEndpoint
         byte[] buffer = new byte[RelayHello.FixedSize + (4 * RelayHello.MaximumTransactions) + XenStoreLimits.MaximumMessage];
         int filled = 0;
         RelayHello? hello;
+        BackEndHello? backEnd;
         PacketReadStatus status;
         int taken;
         while (true)
@@ -20,6 +21,17 @@ internal static class RelayEndpoint
             ReadOnlySpan<byte> input = buffer.AsSpan(0, filled);
             status = RelayHello.TryRead(ref input, out hello);
             taken = filled - input.Length;
+            if (status == PacketReadStatus.Malformed && BackEndHello.TryRead(ref input, out backEnd) is var other and not PacketReadStatus.Malformed)
+            {
+                status = other;
+                taken = filled - input.Length;
+                if (backEnd is not null)
+                {
+                    await BackEndEndpoint.ServeAsync(socket, dispatcher, backEnd, buffer.AsMemory(taken, filled - taken), cancellation).ConfigureAwait(false);
+                    return;
+                }
+            }
+
             if (status != PacketReadStatus.NeedMore)
             {
                 break;
@@ -53,7 +65,7 @@ internal static class RelayEndpoint
         lock (engine.Gate)
         {
             DomainRecord? domain = engine.State.FindDomain(hello.Domain);
-            verdict = Judge(domain, hello);
+            verdict = Judge(domain, hello.Token);
             if (verdict == RelayHelloAnswer.Accepted)
             {
                 session = domain!.Session;
@@ -95,9 +107,10 @@ internal static class RelayEndpoint
         }
     }
 
-    private static RelayHelloAnswer Judge(DomainRecord? domain, RelayHello hello) =>
+    /// <summary>Whether a token lets its sender speak for a domain.</summary>
+    internal static RelayHelloAnswer Judge(DomainRecord? domain, RelayToken shown) =>
         domain?.Token is not { } token ? RelayHelloAnswer.NotIntroduced
-        : token.Matches(hello.Token) ? RelayHelloAnswer.Accepted
+        : token.Matches(shown) ? RelayHelloAnswer.Accepted
         : RelayHelloAnswer.Refused;
 
     // The domain goes on where it was. A transaction it believes to have and we do not know is doomed: it may go on in it, and its
@@ -123,6 +136,6 @@ internal static class RelayEndpoint
         }
     }
 
-    private static async Task AnswerAsync(Socket socket, RelayHelloAnswer answer, CancellationToken cancellation) =>
+    internal static async Task AnswerAsync(Socket socket, RelayHelloAnswer answer, CancellationToken cancellation) =>
         await socket.SendAsync(RelayHelloAnswerCodec.ToBytes(answer), cancellation).ConfigureAwait(false);
 }

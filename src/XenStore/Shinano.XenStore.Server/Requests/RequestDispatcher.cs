@@ -50,7 +50,7 @@ internal sealed class RequestDispatcher
     {
         lock (engine.Gate)
         {
-            if (!ReferenceEquals(session.Sink, from))
+            if (!ReferenceEquals(session.Sink, from) || session.Scope?.IsCurrent(engine.State) == false)
             {
                 return false;
             }
@@ -114,6 +114,16 @@ internal sealed class RequestDispatcher
         if (!session.IsPrivileged && IsForDomainZero(operation))
         {
             return XenStoreError.AccessDenied;
+        }
+
+        if (session.Scope?.Check(engine, request) is { } denied and not XenStoreError.None)
+        {
+            return denied;
+        }
+
+        if (session.Scope is not null && operation == XenStoreOperation.Watch && session.Watches.Count >= engine.State.Quotas.Watches)
+        {
+            return XenStoreError.TooBig;
         }
 
         // Watches are never part of a transaction: docs/misc/xenstore.txt: "The tx_id in a WATCH request is ignored".

@@ -16,6 +16,9 @@ internal sealed class DomainRecord(StoreSession session)
     /// <summary>What the domain's process shows on the relay socket. Not in the journal: xend has it in the domain's record. Null: nobody may speak for it.</summary>
     internal RelayToken? Token { get; set; }
 
+    /// <summary>Connections of the domain's back ends, beside the ring's.</summary>
+    internal int BackEndConnections { get; set; }
+
     /// <summary>@releaseDomain was sent because it shut down; RESUME clears this.</summary>
     internal bool IsShutDown { get; set; }
 }

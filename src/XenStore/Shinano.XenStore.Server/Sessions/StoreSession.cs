@@ -23,6 +23,9 @@ internal sealed class StoreSession(DomainId domain, int processId)
     /// <summary>The domain whose rights this one has too (SET_TARGET).</summary>
     internal DomainId? Target { get; set; }
 
+    /// <summary>Narrows domain 0's rights to those of one domain's back ends; null for whole ones.</summary>
+    internal BackEndScope? Scope { get; init; }
+
     internal ISessionSink? Sink { get; set; }
 
     internal List<Watch> Watches { get; } = [];

@@ -1,0 +1,207 @@
+using Microsoft.Win32.SafeHandles;
+using Shinano.Linux;
+
+namespace Shinano.Storage;
+
+/// <summary>A disk whose bytes are those of a file or a block device. Holes stay holes.</summary>
+public sealed class RawImage : IBlockImage
+{
+    private const int ZeroChunk = 1 << 20;
+
+    private readonly SafeFileHandle _file;
+    private readonly bool _isDevice;
+    private long _length;
+    private long _fileLength;
+    private volatile IOException? _lost;
+
+    private RawImage(SafeFileHandle file, ImageReference reference, bool isDevice)
+    {
+        _file = file;
+        _isDevice = isDevice;
+        Path = reference.Path;
+        IsReadOnly = reference.ReadOnly;
+        _fileLength = isDevice ? FileStorage.GetBlockDeviceLength(file) : RandomAccess.GetLength(file);
+
+        // A last, partial sector is read as if zeroes followed it; a file that may be written is made whole.
+        _length = (_fileLength + BlockRange.SectorSize - 1) / BlockRange.SectorSize * BlockRange.SectorSize;
+        if (_length != _fileLength && !IsReadOnly)
+        {
+            RandomAccess.SetLength(file, _length);
+            _fileLength = _length;
+        }
+    }
+
+    /// <summary>The file or device.</summary>
+    public string Path { get; }
+
+    /// <inheritdoc/>
+    public long Length => Interlocked.Read(ref _length);
+
+    /// <inheritdoc/>
+    public int SectorSize => BlockRange.SectorSize;
+
+    /// <inheritdoc/>
+    public bool IsReadOnly { get; }
+
+    /// <summary>Opens and locks a file or a block device.</summary>
+    /// <exception cref="ImageInUseException">It is in use.</exception>
+    /// <exception cref="IOException">It cannot be opened.</exception>
+    public static RawImage Open(ImageReference reference)
+    {
+        ArgumentNullException.ThrowIfNull(reference);
+        SafeFileHandle file = ImageHandle.Open(reference, out bool isDevice);
+        try
+        {
+            return new RawImage(file, reference, isDevice);
+        }
+        catch
+        {
+            file.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>Makes a new file of zeroes that takes no space, and opens it.</summary>
+    /// <exception cref="IOException">There is such a file already, or it cannot be made.</exception>
+    public static RawImage Create(string path, long length)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegative(length);
+        ArgumentOutOfRangeException.ThrowIfNotEqual(length % BlockRange.SectorSize, 0);
+        using (SafeFileHandle file = File.OpenHandle(path, FileMode.CreateNew, FileAccess.Write))
+        {
+            RandomAccess.SetLength(file, length);
+        }
+
+        return Open(new ImageReference(path, ImageFormat.Raw));
+    }
+
+    /// <inheritdoc/>
+    public async ValueTask ReadAsync(long offset, Memory<byte> destination, CancellationToken cancellationToken = default)
+    {
+        BlockRange.Check(this, offset, destination.Length);
+        while (!destination.IsEmpty)
+        {
+            int read = await RandomAccess.ReadAsync(_file, destination, offset, cancellationToken).ConfigureAwait(false);
+            if (read == 0)
+            {
+                // The file was cut short behind our back, or ends within its last sector.
+                destination.Span.Clear();
+                return;
+            }
+
+            offset += read;
+            destination = destination[read..];
+        }
+    }
+
+    /// <inheritdoc/>
+    public ValueTask WriteAsync(long offset, ReadOnlyMemory<byte> source, CancellationToken cancellationToken = default)
+    {
+        BlockRange.CheckWritable(this);
+        BlockRange.Check(this, offset, source.Length);
+        return RandomAccess.WriteAsync(_file, source, offset, cancellationToken);
+    }
+
+    /// <inheritdoc/>
+    public async ValueTask WriteZeroesAsync(long offset, long count, bool mayUnmap, CancellationToken cancellationToken = default)
+    {
+        BlockRange.CheckWritable(this);
+        BlockRange.Check(this, offset, count);
+        if (count == 0 || await Task.Run(() => TryZero(offset, count, mayUnmap), cancellationToken).ConfigureAwait(false))
+        {
+            return;
+        }
+
+        byte[] zeroes = new byte[Math.Min(count, ZeroChunk)];
+        for (long done = 0; done < count; done += zeroes.Length)
+        {
+            int part = (int)Math.Min(zeroes.Length, count - done);
+            await RandomAccess.WriteAsync(_file, zeroes.AsMemory(0, part), offset + done, cancellationToken).ConfigureAwait(false);
+        }
+    }
+
+    /// <inheritdoc/>
+    public async ValueTask DiscardAsync(long offset, long count, CancellationToken cancellationToken = default)
+    {
+        BlockRange.CheckWritable(this);
+        BlockRange.Check(this, offset, count);
+        if (count > 0)
+        {
+            await Task.Run(
+                () => _isDevice ? FileStorage.TryDiscardDevice(_file, offset, count) : FileStorage.TryPunchHole(_file, offset, count),
+                cancellationToken).ConfigureAwait(false);
+        }
+    }
+
+    /// <inheritdoc/>
+    public async ValueTask FlushAsync(CancellationToken cancellationToken = default)
+    {
+        if (IsReadOnly)
+        {
+            return;
+        }
+
+        if (_lost is { } lost)
+        {
+            throw new IOException($"an earlier flush failed, and what was written before it may be lost: {lost.Message}", lost);
+        }
+
+        try
+        {
+            await Task.Run(() => FileStorage.FlushData(_file), CancellationToken.None).ConfigureAwait(false);
+        }
+        catch (IOException e)
+        {
+            // The kernel reports a lost page once (fsync(2), errors): the next flush would succeed without it.
+            _lost = e;
+            throw;
+        }
+    }
+
+    /// <inheritdoc/>
+    public ValueTask ResizeAsync(long length, CancellationToken cancellationToken = default)
+    {
+        BlockRange.CheckWritable(this);
+        ArgumentOutOfRangeException.ThrowIfNegative(length);
+        ArgumentOutOfRangeException.ThrowIfNotEqual(length % BlockRange.SectorSize, 0);
+        if (_isDevice)
+        {
+            throw new NotSupportedException($"'{Path}' is a block device: its length cannot be changed here");
+        }
+
+        RandomAccess.SetLength(_file, length);
+        Interlocked.Exchange(ref _length, length);
+        Interlocked.Exchange(ref _fileLength, length);
+        return ValueTask.CompletedTask;
+    }
+
+    /// <inheritdoc/>
+    public ValueTask DisposeAsync()
+    {
+        _file.Dispose();
+        return ValueTask.CompletedTask;
+    }
+
+    /// <summary>The next range, at or after an offset, that may hold other bytes than zeroes; null when there is none.</summary>
+    internal (long Start, long End)? FindData(long offset)
+    {
+        if (offset >= _fileLength)
+        {
+            return null;
+        }
+
+        return _isDevice
+            ? (offset, _length)
+            : FileStorage.FindData(_file, offset) is { } found ? (Math.Max(found.Start, offset), Math.Min(found.End, _length)) : null;
+    }
+
+    private bool TryZero(long offset, long count, bool mayUnmap)
+    {
+        if (_isDevice)
+        {
+            return FileStorage.TryZeroDevice(_file, offset, count);
+        }
+
+        return (mayUnmap && FileStorage.TryPunchHole(_file, offset, count)) || FileStorage.TryZeroRange(_file, offset, count);
+    }
+}
