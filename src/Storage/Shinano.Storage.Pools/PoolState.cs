@@ -94,6 +94,7 @@ internal sealed class PoolState(PoolFile files, PoolRecord record, string pool)
         File.Delete(path);
         Qcow2.Qcow2Format.Create(
             path, size, parent is { } below ? (PoolFile.LayerFile(below), ImageFormat.Qcow2) : null, zstd: compression == "zstd");
+        File.SetUnixFileMode(path, UnixFileMode.UserRead | UnixFileMode.UserWrite);
         DirectorySync.Flush(files.LayersDirectory);
         record.Layers.Add(id, new LayerRecord(parent));
         return id;

@@ -176,6 +176,7 @@ public static class VolumeReceiver
         string path = state.Files.PartialPath(layer);
         File.Delete(path);
         Qcow2Format.Create(path, size, parent is { } id ? (PoolFile.LayerFile(id), ImageFormat.Qcow2) : null, zstd: compression == "zstd");
+        File.SetUnixFileMode(path, UnixFileMode.UserRead | UnixFileMode.UserWrite);
         return (layer, path);
     }
 
