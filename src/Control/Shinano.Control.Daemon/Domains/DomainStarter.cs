@@ -23,7 +23,7 @@ internal sealed class DomainStarter(
     {
         registry.DemandFree(configuration.Name, configuration.Uuid);
         CheckAgainstHost(configuration);
-        IReadOnlyList<DevicePlan> plans = devices.PlansOf(configuration);
+        IReadOnlyList<DevicePlan> plans = await devices.PlansOfAsync(configuration, cancellationToken);
         DomainEntry entry = Prepare(configuration, restarts);
         await entry.Gate.WaitAsync(cancellationToken);
         try
