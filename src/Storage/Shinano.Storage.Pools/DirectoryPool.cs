@@ -64,7 +64,7 @@ public sealed class DirectoryPool : IVolumePool
                 throw new VolumeException($"cannot create snapshot '{name}': dataset already exists");
             }
 
-            using SafeFileHandle head = Hold(volume, name, "create snapshot");
+            using ImageHold head = Hold(volume, name, "create snapshot");
             long frozen = volume.Layer;
             volume.Layer = state.NewLayer(frozen, volume.Size, volume.Compression);
             volume.Snapshots.Add(new SnapshotRecord
@@ -118,7 +118,7 @@ public sealed class DirectoryPool : IVolumePool
                 CheckNoClones(state, other, $"cannot rollback to '{snapshot}': clones of later snapshots exist");
             }
 
-            using SafeFileHandle head = Hold(volume, snapshot, "rollback");
+            using ImageHold head = Hold(volume, snapshot, "rollback");
             foreach (SnapshotRecord other in newer)
             {
                 volume.Snapshots.Remove(other);
@@ -164,7 +164,7 @@ public sealed class DirectoryPool : IVolumePool
                 throw new VolumeException($"cannot destroy '{name}': operation does not apply to pools");
             }
 
-            List<SafeFileHandle> held = [];
+            List<ImageHold> held = [];
             try
             {
                 VolumeDestruction.Run(state, name, snapshots, clones, (volume, itsName) => held.Add(Hold(volume, itsName, "destroy")));
@@ -359,11 +359,11 @@ public sealed class DirectoryPool : IVolumePool
     }
 
     /// <summary>Keeps others from opening a volume's head for as long as the result lives.</summary>
-    private SafeFileHandle Hold(VolumeRecord volume, VolumeName name, string action)
+    private ImageHold Hold(VolumeRecord volume, VolumeName name, string action)
     {
         try
         {
-            return ImageHandle.Open(new ImageReference(_files.LayerPath(volume.Layer), ImageFormat.Qcow2), out _);
+            return new ImageHold(new ImageReference(_files.LayerPath(volume.Layer), ImageFormat.Qcow2));
         }
         catch (ImageInUseException e)
         {

@@ -1,4 +1,3 @@
-using Microsoft.Win32.SafeHandles;
 using Shinano.Linux;
 using Shinano.Storage.Qcow2;
 
@@ -85,7 +84,7 @@ public static class PoolCheck
         {
             try
             {
-                using SafeFileHandle held = ImageHandle.Open(new ImageReference(path, ImageFormat.Qcow2), out _);
+                using ImageHold held = new(new ImageReference(path, ImageFormat.Qcow2));
                 found.Add($"{Path.GetFileName(path)}: left over, {ByteSize.Format(FileStorage.GetAllocatedBytes(path))}{(repair ? ", removed" : "")}");
                 if (repair)
                 {

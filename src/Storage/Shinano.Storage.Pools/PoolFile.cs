@@ -88,7 +88,7 @@ internal sealed class PoolFile
             }
         }
 
-        // A parent has a lower number, so that no chain leads back to itself; but for received and flattened layers, which have other parents' numbers.
+        // Each chain must have an end: a hand-made record could lead back to itself.
         foreach (long layer in record.Layers.Keys)
         {
             int depth = 0;

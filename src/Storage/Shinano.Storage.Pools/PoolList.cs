@@ -73,7 +73,7 @@ internal static class PoolList
     {
         try
         {
-            using Microsoft.Win32.SafeHandles.SafeFileHandle file = ImageHandle.Open(new ImageReference(path, ImageFormat.Qcow2) { ReadOnly = true }, out _);
+            using ImageHold file = new(new ImageReference(path, ImageFormat.Qcow2) { ReadOnly = true });
             return null;
         }
         catch (ImageInUseException e)

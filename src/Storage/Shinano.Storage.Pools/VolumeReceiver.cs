@@ -1,4 +1,3 @@
-using Microsoft.Win32.SafeHandles;
 using Shinano.Linux;
 using Shinano.Storage.Qcow2;
 
@@ -191,7 +190,7 @@ public static class VolumeReceiver
 
             await pool.ChangeAsync(state =>
             {
-                using SafeFileHandle held = ImageHandle.Open(new ImageReference(place.Partial, ImageFormat.Qcow2), out _);
+                using ImageHold held = new(new ImageReference(place.Partial, ImageFormat.Qcow2));
                 File.Move(place.Partial, pool.Files.LayerPath(place.Layer));
                 DirectorySync.Flush(pool.Files.LayersDirectory);
                 takeIn(state);
