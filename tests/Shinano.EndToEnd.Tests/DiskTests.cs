@@ -72,9 +72,9 @@ public sealed class DiskTests(DiskGuestFiles files) : IClassFixture<DiskGuestFil
         await using Host host = Host.Create();
         string image = Path.Combine(host.Home, "late.img");
         await File.WriteAllBytesAsync(image, new byte[DiskSize], Cancellation);
-        await SucceedAsync(host, "xm", "create", host.Configuration("late", $"memory = 192\n{files.Boot}"));
-        await SucceedAsync(host, "xm", "block-attach", "late", $"file:{image}", "xvdb", "w");
-        Assert.Equal("connected", (await SucceedAsync(host, "xenstore-read", "/local/domain/0/backend/vbd/1/51728/hotplug-status")).Output.Trim());
+        await host.SucceedAsync("xm", "create", host.Configuration("late", $"memory = 192\n{files.Boot}"));
+        await host.SucceedAsync("xm", "block-attach", "late", $"file:{image}", "xvdb", "w");
+        Assert.Equal("connected", (await host.SucceedAsync("xenstore-read", "/local/domain/0/backend/vbd/1/51728/hotplug-status")).Output.Trim());
         await UntilAsync(host, "/local/domain/0/backend/vbd/1/51728/state", "4");
         using (Process daemon = Process.GetProcessById(host.Processes().Single(id =>
             File.ReadAllText($"/proc/{id}/cmdline").Contains("Shinano.Control.Daemon.dll", StringComparison.Ordinal))))
@@ -83,11 +83,11 @@ public sealed class DiskTests(DiskGuestFiles files) : IClassFixture<DiskGuestFil
             await daemon.WaitForExitAsync(Cancellation);
         }
 
-        Assert.Matches(@"51728\s+0\s+0\s+4", (await SucceedAsync(host, "xm", "block-list", "late")).Output);
-        await SucceedAsync(host, "xm", "block-detach", "late", "xvdb");
-        Assert.DoesNotContain("51728", (await SucceedAsync(host, "xm", "block-list", "late")).Output, StringComparison.Ordinal);
-        await SucceedAsync(host, "xm", "destroy", "late");
-        Assert.DoesNotContain("51728", (await SucceedAsync(host, "xenstore-ls", "/local/domain")).Output, StringComparison.Ordinal);
+        Assert.Matches(@"51728\s+0\s+0\s+4", (await host.SucceedAsync("xm", "block-list", "late")).Output);
+        await host.SucceedAsync("xm", "block-detach", "late", "xvdb");
+        Assert.DoesNotContain("51728", (await host.SucceedAsync("xm", "block-list", "late")).Output, StringComparison.Ordinal);
+        await host.SucceedAsync("xm", "destroy", "late");
+        Assert.DoesNotContain("51728", (await host.SucceedAsync("xenstore-ls", "/local/domain")).Output, StringComparison.Ordinal);
     }
 
     [Fact]
@@ -122,13 +122,6 @@ public sealed class DiskTests(DiskGuestFiles files) : IClassFixture<DiskGuestFil
         }
 
         xm.Kill(entireProcessTree: true);
-    }
-
-    private static async Task<ToolResult> SucceedAsync(Host host, string tool, params string[] arguments)
-    {
-        ToolResult result = await host.RunAsync(tool, arguments);
-        Assert.True(result.ExitCode == 0, result.ToString());
-        return result;
     }
 
     /// <summary>Waits, by a watch, until a node has a value.</summary>

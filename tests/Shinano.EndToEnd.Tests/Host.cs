@@ -46,6 +46,14 @@ internal sealed class Host : IAsyncDisposable
         }
     }
 
+    /// <summary>The same for a tool that must end well.</summary>
+    public async Task<ToolResult> SucceedAsync(string tool, params string[] arguments)
+    {
+        ToolResult result = await RunAsync(tool, arguments);
+        Assert.True(result.ExitCode == 0, result.ToString());
+        return result;
+    }
+
     public Task<ToolResult> XmAsync(params string[] arguments) => RunAsync("xm", arguments);
 
     /// <summary>Starts a launcher of bin/ with its standard streams redirected.</summary>

@@ -8,11 +8,11 @@ public sealed class VolumeTests(DiskGuestFiles files) : IClassFixture<DiskGuestF
     {
         await using Host host = Host.Create();
         _ = files.Boot;
-        await SucceedAsync(host, "xvol", "create", "-V", "1G", "tank/first");
+        await host.SucceedAsync("xvol", "create", "-V", "1G", "tank/first");
         string installed = await BootAsync(host, "vol:tank/first", "printf installed | dd of=/dev/xvda bs=512 conv=notrunc,sync,fsync 2>/dev/null");
         Assert.DoesNotContain("found=installed", installed, StringComparison.Ordinal);
-        await SucceedAsync(host, "xvol", "snapshot", "tank/first@golden");
-        await SucceedAsync(host, "xvol", "clone", "tank/first@golden", "tank/second");
+        await host.SucceedAsync("xvol", "snapshot", "tank/first@golden");
+        await host.SucceedAsync("xvol", "clone", "tank/first@golden", "tank/second");
 
         Task<string> first = BootAsync(host, "vol:tank/first", "printf original | dd of=/dev/xvda bs=512 conv=notrunc,sync,fsync 2>/dev/null", "first");
         Task<string> second = BootAsync(host, "/dev/zvol/dsk/tank/second", "printf copy | dd of=/dev/xvda bs=512 conv=notrunc,sync,fsync 2>/dev/null", "second");
@@ -21,7 +21,7 @@ public sealed class VolumeTests(DiskGuestFiles files) : IClassFixture<DiskGuestF
         Assert.Contains("found=original", await BootAsync(host, "vol:tank/first", "true"), StringComparison.Ordinal);
         Assert.Contains("found=copy", await BootAsync(host, "vol:tank/second", "true"), StringComparison.Ordinal);
         Assert.Contains("found=installed", await BootAsync(host, "vol:tank/first@golden", "true", access: "r"), StringComparison.Ordinal);
-        ToolResult check = await SucceedAsync(host, "xvol", "check", "tank");
+        ToolResult check = await host.SucceedAsync("xvol", "check", "tank");
         Assert.Equal(0, check.ExitCode);
     }
 
@@ -29,9 +29,9 @@ public sealed class VolumeTests(DiskGuestFiles files) : IClassFixture<DiskGuestF
     public async Task A_volume_in_use_is_not_taken_away_and_a_missing_or_read_only_one_is_named()
     {
         await using Host host = Host.Create();
-        await SucceedAsync(host, "xvol", "create", "-V", "64M", "tank/used");
-        await SucceedAsync(host, "xvol", "snapshot", "tank/used@before");
-        await SucceedAsync(host, "xm", "create", host.Configuration("user", $"memory = 192\n{files.Boot}\ndisk = [ 'vol:tank/used,xvda,w' ]"));
+        await host.SucceedAsync("xvol", "create", "-V", "64M", "tank/used");
+        await host.SucceedAsync("xvol", "snapshot", "tank/used@before");
+        await host.SucceedAsync("xm", "create", host.Configuration("user", $"memory = 192\n{files.Boot}\ndisk = [ 'vol:tank/used,xvda,w' ]"));
         ToolResult destroy = await host.RunAsync("xvol", ["destroy", "-r", "tank/used"]);
         Assert.NotEqual(0, destroy.ExitCode);
         Assert.Contains("tank/used", destroy.Error, StringComparison.Ordinal);
@@ -43,8 +43,8 @@ public sealed class VolumeTests(DiskGuestFiles files) : IClassFixture<DiskGuestF
         ToolResult snapshot = await host.RunAsync("xm", ["block-attach", "user", "vol:tank/used@before", "xvdb", "w"]);
         Assert.NotEqual(0, snapshot.ExitCode);
         Assert.Contains("read-only", snapshot.Error, StringComparison.Ordinal);
-        await SucceedAsync(host, "xm", "destroy", "user");
-        await SucceedAsync(host, "xvol", "destroy", "-r", "tank/used");
+        await host.SucceedAsync("xm", "destroy", "user");
+        await host.SucceedAsync("xvol", "destroy", "-r", "tank/used");
     }
 
     /// <summary>Boots a domain with the volume as xvda, prints what its first sector says, runs a command and powers off.</summary>
@@ -59,12 +59,5 @@ public sealed class VolumeTests(DiskGuestFiles files) : IClassFixture<DiskGuestF
             """);
         Assert.True(result.ExitCode == 0, result.ToString());
         return result.Output;
-    }
-
-    private static async Task<ToolResult> SucceedAsync(Host host, string tool, params string[] arguments)
-    {
-        ToolResult result = await host.RunAsync(tool, arguments);
-        Assert.True(result.ExitCode == 0, result.ToString());
-        return result;
     }
 }

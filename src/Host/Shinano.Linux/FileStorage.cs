@@ -61,29 +61,10 @@ public static partial class FileStorage
     }
 
     /// <summary>What kind of file a path names, links followed (stat(2)); nothing is opened.</summary>
-    public static FileKind GetKind(string path)
-    {
-        // struct stat of x86-64 (asm/stat.h): 144 bytes, st_mode at 24.
-        byte[] status = new byte[144];
-        return Status(path, status) != 0
-            ? FileKind.Missing
-            : (BitConverter.ToUInt32(status, 24) & 0xf000) switch
-            {
-                0x8000 => FileKind.Regular, // S_IFREG
-                0x6000 => FileKind.BlockDevice, // S_IFBLK
-                0x4000 => FileKind.Directory, // S_IFDIR
-                _ => FileKind.Other,
-            };
-    }
+    public static FileKind GetKind(string path) => FileStatus.Of(path)?.Kind ?? FileKind.Missing;
 
     /// <summary>Bytes that a file takes on its file system, holes left out; 0 when there is none.</summary>
-    public static long GetAllocatedBytes(string path)
-    {
-        byte[] status = new byte[144];
-
-        // st_blocks at 64, in units of 512 bytes.
-        return Status(path, status) == 0 ? BitConverter.ToInt64(status, 64) * 512 : 0;
-    }
+    public static long GetAllocatedBytes(string path) => (FileStatus.Of(path)?.Blocks ?? 0) * 512;
 
     /// <summary>A path without links and dots (realpath(3)); null when it names nothing.</summary>
     public static string? ResolvePath(string path)
@@ -145,9 +126,6 @@ public static partial class FileStorage
         int error = Marshal.GetLastPInvokeError();
         return new IOException($"{call} failed: {new Win32Exception(error).Message}", error);
     }
-
-    [LibraryImport("libc", EntryPoint = "stat", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
-    private static partial int Status(string path, [Out] byte[] status);
 
     [LibraryImport("libc", EntryPoint = "realpath", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
     private static partial nint RealPath(string path, [Out] byte[] resolved);

@@ -37,40 +37,10 @@ public sealed class GuestAccess(GuestMemory memory, PvVcpu vcpu)
     }
 
     /// <summary>Copies to guest-virtual memory; false, possibly after a partial write, when any byte is not writable.</summary>
-    public bool TryWrite(ulong address, ReadOnlySpan<byte> source)
-    {
-        while (!source.IsEmpty)
-        {
-            int chunk = Chunk(address, source.Length);
-            if (!TryTranslate(address, PageFaultErrors.Write, out ulong physical) || !memory.TryWrite(physical, source[..chunk]))
-            {
-                return false;
-            }
-
-            source = source[chunk..];
-            address += (ulong)chunk;
-        }
-
-        return true;
-    }
+    public bool TryWrite(ulong address, ReadOnlySpan<byte> source) => TryWrite(vcpu.InKernel, address, source);
 
     /// <summary>Copies to the guest kernel's memory, whatever mode the vCPU is in.</summary>
-    public bool TryWriteKernel(ulong address, ReadOnlySpan<byte> source)
-    {
-        while (!source.IsEmpty)
-        {
-            int chunk = Chunk(address, source.Length);
-            if (!TryTranslate(kernel: true, address, PageFaultErrors.Write, out ulong physical) || !memory.TryWrite(physical, source[..chunk]))
-            {
-                return false;
-            }
-
-            source = source[chunk..];
-            address += (ulong)chunk;
-        }
-
-        return true;
-    }
+    public bool TryWriteKernel(ulong address, ReadOnlySpan<byte> source) => TryWrite(kernel: true, address, source);
 
     /// <summary>Copies one structure in.</summary>
     public bool TryRead<T>(ulong address, out T value)
@@ -88,6 +58,23 @@ public sealed class GuestAccess(GuestMemory memory, PvVcpu vcpu)
     /// <summary>Translates as the guest's current mode would; on failure <see cref="FaultAddress"/> and <see cref="FaultErrors"/> say why.</summary>
     public bool TryTranslate(ulong address, PageFaultErrors access, out ulong physical) =>
         TryTranslate(vcpu.InKernel, address, access, out physical);
+
+    private bool TryWrite(bool kernel, ulong address, ReadOnlySpan<byte> source)
+    {
+        while (!source.IsEmpty)
+        {
+            int chunk = Chunk(address, source.Length);
+            if (!TryTranslate(kernel, address, PageFaultErrors.Write, out ulong physical) || !memory.TryWrite(physical, source[..chunk]))
+            {
+                return false;
+            }
+
+            source = source[chunk..];
+            address += (ulong)chunk;
+        }
+
+        return true;
+    }
 
     private bool TryTranslate(bool kernel, ulong address, PageFaultErrors access, out ulong physical)
     {

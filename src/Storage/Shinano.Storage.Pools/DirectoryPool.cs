@@ -44,14 +44,7 @@ public sealed class DirectoryPool : IVolumePool
             CheckSize(name, size, "create");
             state.CheckQuota(name, "create", size);
             string compression = state.Record.Compression;
-            state.Record.Volumes.Add(name.Volume, new VolumeRecord
-            {
-                Guid = Guid.NewGuid(),
-                Created = DateTimeOffset.UtcNow,
-                Size = size,
-                Layer = state.NewLayer(null, size, compression),
-                Compression = compression,
-            });
+            state.AddVolume(name, size, state.NewLayer(null, size, compression), compression);
         });
 
     /// <inheritdoc/>
@@ -88,15 +81,7 @@ public sealed class DirectoryPool : IVolumePool
             state.CheckFree(name, "create");
             state.CheckQuota(name, "create", source.Size);
             string compression = state.Volume(snapshot).Compression;
-            state.Record.Volumes.Add(name.Volume, new VolumeRecord
-            {
-                Guid = Guid.NewGuid(),
-                Created = DateTimeOffset.UtcNow,
-                Size = source.Size,
-                Layer = state.NewLayer(source.Layer, source.Size, compression),
-                Origin = source.Guid,
-                Compression = compression,
-            });
+            state.AddVolume(name, source.Size, state.NewLayer(source.Layer, source.Size, compression), compression, source.Guid);
         });
 
     /// <inheritdoc/>

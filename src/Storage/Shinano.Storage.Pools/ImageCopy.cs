@@ -76,13 +76,12 @@ internal static class ImageCopy
         while (!data.IsEmpty)
         {
             int count = (int)Math.Min(data.Length, cluster - (offset % cluster));
-            bool whole = count == cluster || offset + count == target.Length;
             bool zero = data.Span[..count].IndexOfAnyExcept((byte)0) < 0;
             if (zero && target is Qcow2Image { Backing: not null })
             {
                 await target.WriteZeroesAsync(offset, count, mayUnmap: true, cancellationToken).ConfigureAwait(false);
             }
-            else if (!zero && compress && count == cluster && whole)
+            else if (!zero && compress && count == cluster)
             {
                 await ((Qcow2Image)target).WriteCompressedAsync(offset, data[..count], cancellationToken).ConfigureAwait(false);
             }

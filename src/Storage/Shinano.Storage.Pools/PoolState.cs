@@ -87,18 +87,39 @@ internal sealed class PoolState(PoolFile files, PoolRecord record, string pool)
             throw new VolumeException($"the volume has {MostLayers} layers, which makes reads slow: 'xvol flatten' makes them one");
         }
 
+        (long id, _) = ReserveLayer(parent, size, compression, files.LayerPath);
+        DirectorySync.Flush(files.LayersDirectory);
+        record.Layers.Add(id, new LayerRecord(parent));
+        return id;
+    }
+
+    /// <summary>Takes a layer's number and makes its empty file; the record does not name it yet.</summary>
+    /// <param name="place">Where the file of a number is to be.</param>
+    public (long Layer, string Path) ReserveLayer(long? parent, long size, string compression, Func<long, string> place)
+    {
         long id = record.NextLayer++;
-        string path = files.LayerPath(id);
+        string path = place(id);
 
         // A left-over of a process that died before it had recorded the layer.
         File.Delete(path);
         Qcow2.Qcow2Format.Create(
             path, size, parent is { } below ? (PoolFile.LayerFile(below), ImageFormat.Qcow2) : null, zstd: compression == "zstd");
         File.SetUnixFileMode(path, UnixFileMode.UserRead | UnixFileMode.UserWrite);
-        DirectorySync.Flush(files.LayersDirectory);
-        record.Layers.Add(id, new LayerRecord(parent));
-        return id;
+        return (id, path);
     }
+
+    /// <summary>Puts a new volume into the record.</summary>
+    /// <param name="origin">The snapshot that it begins as.</param>
+    public void AddVolume(VolumeName name, long size, long layer, string compression, Guid? origin = null) =>
+        record.Volumes.Add(name.Volume, new VolumeRecord
+        {
+            Guid = Guid.NewGuid(),
+            Created = DateTimeOffset.UtcNow,
+            Size = size,
+            Layer = layer,
+            Origin = origin,
+            Compression = compression,
+        });
 
     /// <summary>Layers that no volume, snapshot or layer needs leave the record; their files may go once it is saved.</summary>
     public IReadOnlyList<string> Collect()

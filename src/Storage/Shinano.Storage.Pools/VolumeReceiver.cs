@@ -23,7 +23,7 @@ public static class VolumeReceiver
         await pool.ChangeAsync(state =>
         {
             parent = header.Base == Guid.Empty ? CheckNew(state, snapshot, header.Size) : CheckBase(state, pool, snapshot, header.Base, force);
-            place = Reserve(state, parent, header.Size, "off");
+            place = state.ReserveLayer(parent, header.Size, "off", state.Files.PartialPath);
         }).ConfigureAwait(false);
         await GrowAsync(pool, place, async image =>
         {
@@ -35,7 +35,7 @@ public static class VolumeReceiver
             state.Record.Layers.Add(place.Layer, new LayerRecord(parent));
             if (header.Base == Guid.Empty)
             {
-                state.Record.Volumes.Add(snapshot.Volume, NewVolume(state, header.Size));
+                state.AddVolume(snapshot, header.Size, place.Layer, state.Record.Compression);
             }
 
             VolumeRecord volume = state.Record.Volumes[snapshot.Volume];
@@ -60,7 +60,7 @@ public static class VolumeReceiver
         {
             _ = CheckNew(state, name, image.Length);
             compression = state.Record.Compression;
-            place = Reserve(state, null, image.Length, compression);
+            place = state.ReserveLayer(null, image.Length, compression, state.Files.PartialPath);
         }).ConfigureAwait(false);
         await GrowAsync(
             pool,
@@ -70,7 +70,7 @@ public static class VolumeReceiver
             {
                 _ = CheckNew(state, name, image.Length);
                 state.Record.Layers.Add(place.Layer, new LayerRecord(Parent: null));
-                state.Record.Volumes.Add(name.Volume, NewVolume(state, image.Length) with { Layer = place.Layer });
+                state.AddVolume(name, image.Length, place.Layer, state.Record.Compression);
             }).ConfigureAwait(false);
     }
 
@@ -112,15 +112,6 @@ public static class VolumeReceiver
         await using IBlockImage target = await ImageFile.OpenAsync(new ImageReference(path, ImageFormat.Qcow2), cancellationToken).ConfigureAwait(false);
         await ImageCopy.CopyAsync(image, target, compress, progress, cancellationToken).ConfigureAwait(false);
     }
-
-    private static VolumeRecord NewVolume(PoolState state, long size) => new()
-    {
-        Guid = Guid.NewGuid(),
-        Created = DateTimeOffset.UtcNow,
-        Size = size,
-        Layer = 0,
-        Compression = state.Record.Compression,
-    };
 
     private static long? CheckNew(PoolState state, VolumeName name, long size)
     {
@@ -166,17 +157,6 @@ public static class VolumeReceiver
         }
 
         return latest.Layer;
-    }
-
-    /// <summary>Takes a layer's number and makes its file under a name that does not count yet.</summary>
-    private static (long Layer, string Partial) Reserve(PoolState state, long? parent, long size, string compression)
-    {
-        long layer = state.Record.NextLayer++;
-        string path = state.Files.PartialPath(layer);
-        File.Delete(path);
-        Qcow2Format.Create(path, size, parent is { } id ? (PoolFile.LayerFile(id), ImageFormat.Qcow2) : null, zstd: compression == "zstd");
-        File.SetUnixFileMode(path, UnixFileMode.UserRead | UnixFileMode.UserWrite);
-        return (layer, path);
     }
 
     private static async Task GrowAsync(DirectoryPool pool, (long Layer, string Partial) place, Func<IBlockImage, Task> fill, Action<PoolState> takeIn)

@@ -10,9 +10,6 @@ namespace Shinano.XenStore.Client;
 /// </summary>
 public sealed class BackEndStore : IAsyncDisposable
 {
-    private static readonly TimeSpan FirstPause = TimeSpan.FromMilliseconds(20);
-    private static readonly TimeSpan LongestPause = TimeSpan.FromSeconds(1);
-
     private readonly Func<CancellationToken, Task<XenStoreClient>> _connect;
     private readonly CancellationTokenSource _stop = new();
     private readonly Lock _lock = new();
@@ -153,13 +150,13 @@ public sealed class BackEndStore : IAsyncDisposable
 
     private async Task RunAsync()
     {
-        TimeSpan pause = FirstPause;
+        ReconnectPause pause = new();
         while (!_stop.IsCancellationRequested)
         {
             try
             {
                 await using XenStoreClient client = await _connect(_stop.Token).ConfigureAwait(false);
-                pause = FirstPause;
+                pause.Reset();
                 await ServeAsync(client).ConfigureAwait(false);
             }
             catch (Exception failure) when (failure is IOException or OperationCanceledException)
@@ -175,8 +172,7 @@ public sealed class BackEndStore : IAsyncDisposable
                 }
             }
 
-            await Task.Delay(pause, _stop.Token).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
-            pause = TimeSpan.FromTicks(Math.Min(pause.Ticks * 2, LongestPause.Ticks));
+            await pause.WaitAsync(_stop.Token).ConfigureAwait(false);
         }
     }
 

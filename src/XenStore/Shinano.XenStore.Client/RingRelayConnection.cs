@@ -11,9 +11,6 @@ namespace Shinano.XenStore.Client;
 /// </summary>
 public sealed class RingRelayConnection : IAsyncDisposable
 {
-    private static readonly TimeSpan FirstPause = TimeSpan.FromMilliseconds(20);
-    private static readonly TimeSpan LongestPause = TimeSpan.FromSeconds(1);
-
     private readonly Lock gate = new();
     private readonly RingRelay relay;
     private readonly string socketPath;
@@ -119,7 +116,7 @@ public sealed class RingRelayConnection : IAsyncDisposable
 
     private async Task RunAsync()
     {
-        TimeSpan pause = FirstPause;
+        ReconnectPause pause = new();
         while (!stop.IsCancellationRequested)
         {
             var ended = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -134,7 +131,7 @@ public sealed class RingRelayConnection : IAsyncDisposable
             {
                 if (await RunOnceAsync(deliveries.Token).ConfigureAwait(false))
                 {
-                    pause = FirstPause;
+                    pause.Reset();
                 }
             }
             catch (Exception failure) when (failure is SocketException or ObjectDisposedException or OperationCanceledException)
@@ -150,8 +147,7 @@ public sealed class RingRelayConnection : IAsyncDisposable
 
             ended.SetResult();
 
-            await Task.Delay(pause, stop.Token).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
-            pause = TimeSpan.FromTicks(Math.Min(pause.Ticks * 2, LongestPause.Ticks));
+            await pause.WaitAsync(stop.Token).ConfigureAwait(false);
         }
     }
 
@@ -168,20 +164,7 @@ public sealed class RingRelayConnection : IAsyncDisposable
             hello = relay.Connected().ToBytes();
         }
 
-        await SendAllAsync(socket, hello, cancellation).ConfigureAwait(false);
-        byte[] answer = new byte[RelayHelloAnswerCodec.Size];
-        for (int filled = 0; filled < answer.Length;)
-        {
-            int count = await socket.ReceiveAsync(answer.AsMemory(filled), cancellation).ConfigureAwait(false);
-            if (count == 0)
-            {
-                return false;
-            }
-
-            filled += count;
-        }
-
-        if (!RelayHelloAnswerCodec.TryRead(answer, out RelayHelloAnswer verdict) || verdict != RelayHelloAnswer.Accepted)
+        if (await RelaySocket.AskAsync(socket, hello, cancellation).ConfigureAwait(false) != RelayHelloAnswer.Accepted)
         {
             return false;
         }
@@ -220,7 +203,7 @@ public sealed class RingRelayConnection : IAsyncDisposable
                 }
                 else
                 {
-                    await SendAllAsync(socket, message.Value, ended.Token).ConfigureAwait(false);
+                    await RelaySocket.SendAllAsync(socket, message.Value, ended.Token).ConfigureAwait(false);
                 }
             }
         }
@@ -274,14 +257,6 @@ public sealed class RingRelayConnection : IAsyncDisposable
             {
                 return;
             }
-        }
-    }
-
-    private static async Task SendAllAsync(Socket socket, ReadOnlyMemory<byte> bytes, CancellationToken cancellation)
-    {
-        while (!bytes.IsEmpty)
-        {
-            bytes = bytes[await socket.SendAsync(bytes, cancellation).ConfigureAwait(false)..];
         }
     }
 }

@@ -37,50 +37,39 @@ public sealed class XenStoreClient : IAsyncDisposable
         ConnectAsync(ShinanoPaths.Current.XenStoreSocket, cancellation);
 
     /// <exception cref="IOException">Nobody listens there.</exception>
-    public static async Task<XenStoreClient> ConnectAsync(string socketPath, CancellationToken cancellation = default)
-    {
-        ShinanoPaths.CheckSocketPath(socketPath);
-        var socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
-        try
-        {
-            await socket.ConnectAsync(new UnixDomainSocketEndPoint(socketPath), cancellation).ConfigureAwait(false);
-            return new XenStoreClient(socket);
-        }
-        catch (SocketException failure)
-        {
-            socket.Dispose();
-            throw new IOException($"Cannot connect to xenstore at '{socketPath}': {Explain(socketPath, failure)}", failure);
-        }
-        catch
-        {
-            socket.Dispose();
-            throw;
-        }
-    }
+    public static Task<XenStoreClient> ConnectAsync(string socketPath, CancellationToken cancellation = default) =>
+        OpenAsync(socketPath, _ => Task.CompletedTask, cancellation);
 
     /// <summary>Connects the back ends of a domain process to xend's relay socket, with a back end's rights on the nodes of its own domain.</summary>
     /// <param name="socketPath"><see cref="ShinanoPaths.XenStoreRelaySocket"/> of the xend that introduced the domain.</param>
     /// <param name="domain">Whose devices the back ends serve.</param>
     /// <param name="token">What xend gave this process to show.</param>
     /// <exception cref="IOException">Nobody listens there, or xend does not know the domain (yet).</exception>
-    public static async Task<XenStoreClient> ConnectBackEndAsync(
-        string socketPath, DomainId domain, RelayToken token, CancellationToken cancellation = default)
+    public static Task<XenStoreClient> ConnectBackEndAsync(
+        string socketPath, DomainId domain, RelayToken token, CancellationToken cancellation = default) =>
+        OpenAsync(
+            socketPath,
+            async socket =>
+            {
+                RelayHelloAnswer? answer = await RelaySocket.AskAsync(socket, new BackEndHello(domain, token).ToBytes(), cancellation).ConfigureAwait(false);
+                if (answer != RelayHelloAnswer.Accepted)
+                {
+                    throw new IOException(
+                        $"xenstore at '{socketPath}' refused the back ends of domain {domain.Value}: {answer ?? RelayHelloAnswer.Malformed}");
+                }
+            },
+            cancellation);
+
+    /// <summary>Connects, and has the connection introduced before the first request.</summary>
+    private static async Task<XenStoreClient> OpenAsync(string socketPath, Func<Socket, Task> introduce, CancellationToken cancellation)
     {
         ShinanoPaths.CheckSocketPath(socketPath);
         var socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
         try
         {
             await socket.ConnectAsync(new UnixDomainSocketEndPoint(socketPath), cancellation).ConfigureAwait(false);
-            await socket.SendAsync(new BackEndHello(domain, token).ToBytes(), cancellation).ConfigureAwait(false);
-            byte[] answer = new byte[RelayHelloAnswerCodec.Size];
-            for (int filled = 0, count = 1; filled < answer.Length && count > 0; filled += count)
-            {
-                count = await socket.ReceiveAsync(answer.AsMemory(filled), cancellation).ConfigureAwait(false);
-            }
-
-            return RelayHelloAnswerCodec.TryRead(answer, out RelayHelloAnswer verdict) && verdict == RelayHelloAnswer.Accepted
-                ? new XenStoreClient(socket)
-                : throw new IOException($"xenstore at '{socketPath}' refused the back ends of domain {domain.Value}: {verdict}");
+            await introduce(socket).ConfigureAwait(false);
+            return new XenStoreClient(socket);
         }
         catch (SocketException failure)
         {

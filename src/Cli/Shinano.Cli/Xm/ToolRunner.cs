@@ -12,6 +12,26 @@ internal static class ToolRunner
     /// <summary>A root under the tool's own name: RootCommand would show the name of the program that holds them all.</summary>
     public static Command Root(string name, string description) => new(name, description) { new HelpOption(), new VersionOption() };
 
+    /// <summary>Adds the verb "help"; <see cref="RunVerbAsync"/> answers it.</summary>
+    public static void AddHelp(Command root)
+    {
+        Command help = new("help", $"Shows the usage of {root.Name}, or of one verb.");
+        help.Add(new Argument<string?>("verb") { Arity = ArgumentArity.ZeroOrOne, Description = "The verb" });
+        root.Add(help);
+    }
+
+    /// <summary>Runs a tool that is told what to do by a verb: without one, and with "help", it shows its usage.</summary>
+    public static Task<int> RunVerbAsync(Command root, string[] arguments, XmEnvironment environment)
+    {
+        string[] words = arguments switch
+        {
+            [] => ["--help"],
+            ["help", .. string[] about] => [.. about, "--help"],
+            _ => arguments,
+        };
+        return RunAsync(root, words, environment);
+    }
+
     public static async Task<int> RunAsync(Command root, string[] arguments, XmEnvironment environment)
     {
         // "@today" names a snapshot, not a file with more arguments.

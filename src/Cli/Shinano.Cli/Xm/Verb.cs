@@ -18,14 +18,8 @@ internal static class Verb
         return argument;
     }
 
-    /// <summary>Adds a verb that talks to xend and returns an exit code.</summary>
-    public static void Add(
-        Command root,
-        XmEnvironment environment,
-        string name,
-        string description,
-        IReadOnlyList<Symbol> symbols,
-        Func<ParseResult, XendClient, CancellationToken, Task<int>> run)
+    /// <summary>A verb with its arguments and options, in their order, and nothing to do yet.</summary>
+    public static Command New(string name, string description, IReadOnlyList<Symbol> symbols)
     {
         Command command = new(name, description);
         foreach (Symbol symbol in symbols)
@@ -40,6 +34,19 @@ internal static class Verb
             }
         }
 
+        return command;
+    }
+
+    /// <summary>Adds a verb that talks to xend and returns an exit code.</summary>
+    public static void Add(
+        Command root,
+        XmEnvironment environment,
+        string name,
+        string description,
+        IReadOnlyList<Symbol> symbols,
+        Func<ParseResult, XendClient, CancellationToken, Task<int>> run)
+    {
+        Command command = New(name, description, symbols);
         command.SetAction(async (result, cancellationToken) =>
         {
             using XendClient xend = await environment.ConnectAsync(cancellationToken);

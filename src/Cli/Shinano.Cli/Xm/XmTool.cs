@@ -6,16 +6,8 @@ namespace Shinano.Cli.Xm;
 /// <summary>xm: the grammar of its verbs.</summary>
 internal static class XmTool
 {
-    public static Task<int> RunAsync(string[] arguments, XmEnvironment environment)
-    {
-        string[] words = arguments switch
-        {
-            [] => ["--help"],
-            ["help", .. string[] about] => [.. about, "--help"],
-            _ => arguments,
-        };
-        return ToolRunner.RunAsync(Build(environment), words, environment);
-    }
+    public static Task<int> RunAsync(string[] arguments, XmEnvironment environment) =>
+        ToolRunner.RunVerbAsync(Build(environment), arguments, environment);
 
     /// <summary>The grammar of xm; completion reads it too.</summary>
     public static Command Build(XmEnvironment environment)
@@ -30,9 +22,7 @@ internal static class XmTool
         HostVerbs.AddTo(root, environment);
         QuickstartVerb.AddTo(root, environment);
         CompletionVerb.AddTo(root, environment);
-        Command help = new("help", "Shows the usage of xm, or of one verb.");
-        help.Add(new Argument<string?>("verb") { Arity = ArgumentArity.ZeroOrOne, Description = "The verb" });
-        root.Add(help);
+        ToolRunner.AddHelp(root);
         return root;
     }
 }

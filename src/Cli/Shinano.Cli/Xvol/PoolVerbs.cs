@@ -43,9 +43,12 @@ internal static class PoolVerbs
         {
             VolumeName parsed = VolumeName.Parse(result.GetRequiredValue(name), "check");
             DirectoryPool pool = context.Pools.GetDirectoryPool(parsed, "check");
-            using TransferDisplay display = new(context.Environment, $"checking {parsed}");
-            IReadOnlyList<string> found = await PoolCheck.RunAsync(pool, parsed.Volume.Length == 0 ? null : parsed, result.GetValue(repair), display, token);
-            display.Dispose();
+            IReadOnlyList<string> found;
+            using (TransferDisplay display = new(context.Environment, $"checking {parsed}"))
+            {
+                found = await PoolCheck.RunAsync(pool, parsed.Volume.Length == 0 ? null : parsed, result.GetValue(repair), display, token);
+            }
+
             foreach (string line in found)
             {
                 await context.Environment.Output.WriteLineAsync(line);

@@ -30,19 +30,7 @@ internal sealed class XvolContext(XmEnvironment environment)
 
     public void Add(Command root, string name, string description, IReadOnlyList<Symbol> symbols, Func<ParseResult, CancellationToken, Task> run)
     {
-        Command command = new(name, description);
-        foreach (Symbol symbol in symbols)
-        {
-            if (symbol is Argument argument)
-            {
-                command.Add(argument);
-            }
-            else
-            {
-                command.Add((Option)symbol);
-            }
-        }
-
+        Command command = Verb.New(name, description, symbols);
         command.SetAction(async (result, cancellationToken) =>
         {
             await run(result, cancellationToken);

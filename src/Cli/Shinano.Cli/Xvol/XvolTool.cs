@@ -7,16 +7,8 @@ namespace Shinano.Cli.Xvol;
 /// <summary>xvol: pools and volumes in the words of zfs(8). Works on the pools' files itself; no daemon is needed.</summary>
 internal static class XvolTool
 {
-    public static Task<int> RunAsync(string[] arguments, XmEnvironment environment)
-    {
-        string[] words = arguments switch
-        {
-            [] => ["--help"],
-            ["help", .. string[] about] => [.. about, "--help"],
-            _ => arguments,
-        };
-        return ToolRunner.RunAsync(Build(environment), words, environment);
-    }
+    public static Task<int> RunAsync(string[] arguments, XmEnvironment environment) =>
+        ToolRunner.RunVerbAsync(Build(environment), arguments, environment);
 
     /// <summary>The grammar of xvol; completion reads it too.</summary>
     public static Command Build(XmEnvironment environment)
@@ -29,9 +21,7 @@ internal static class XvolTool
         TransferVerbs.AddTo(root, context);
         PoolVerbs.AddTo(root, context);
         CompletionVerb.AddTo(root, environment);
-        Command help = new("help", "Shows the usage of xvol, or of one verb.");
-        help.Add(new Argument<string?>("verb") { Arity = ArgumentArity.ZeroOrOne, Description = "The verb" });
-        root.Add(help);
+        ToolRunner.AddHelp(root);
         return root;
     }
 }

@@ -16,7 +16,6 @@ internal sealed record Qcow2Header
     private const uint ExtensionEnd = 0;
     private const uint ExtensionBackingFormat = 0xe2792aca;
     private const uint ExtensionFeatureNames = 0x6803f857;
-    private const uint ExtensionBitmaps = 0x23852875;
 
     public required Qcow2Layout Layout { get; init; }
 
@@ -240,22 +239,19 @@ internal sealed record Qcow2Header
             }
 
             ReadOnlySpan<byte> data = area.Slice(position + 8, (int)length);
-            switch (type)
+            if (type == ExtensionBackingFormat)
             {
-                case ExtensionBackingFormat:
-                    format = Encoding.UTF8.GetString(data);
-                    break;
-                case ExtensionFeatureNames:
+                format = Encoding.UTF8.GetString(data);
+            }
+            else
+            {
+                if (type == ExtensionFeatureNames)
+                {
                     ReadFeatureNames(data, names);
-                    others.Add((type, data.ToArray()));
-                    break;
-                case ExtensionBitmaps:
-                    // Their consistency is lost with the autoclear bit, and the clusters become leaks: keep the pointer.
-                    others.Add((type, data.ToArray()));
-                    break;
-                default:
-                    others.Add((type, data.ToArray()));
-                    break;
+                }
+
+                // Bitmaps among them: their consistency is lost with the autoclear bit, but without the pointer their clusters would be leaks.
+                others.Add((type, data.ToArray()));
             }
 
             position += 8 + (int)((length + 7) / 8 * 8);

@@ -419,7 +419,7 @@ public sealed class Qcow2Image : IBlockImage
     {
         long before = offset - place.Start;
         long after = place.End - (offset + source.Length);
-        bool bare = place.IsFresh && before + after > 0 && await IsZeroAroundAsync(place, before, after).ConfigureAwait(false);
+        bool bare = place.IsFresh && before + after > 0 && IsZeroAround(place, before, after);
         if (before + after == 0 || bare)
         {
             await _state.File.WriteAsync(place.HostOffset + before, source, cancellationToken).ConfigureAwait(false);
@@ -442,10 +442,9 @@ public sealed class Qcow2Image : IBlockImage
         }
     }
 
-    private ValueTask<bool> IsZeroAroundAsync(NewClusters place, long before, long after)
+    private bool IsZeroAround(NewClusters place, long before, long after)
     {
-        bool zero = (before == 0 || ReadsAsZero(place.Start)) && (after == 0 || ReadsAsZero(place.End - 1));
-        return ValueTask.FromResult(zero);
+        return (before == 0 || ReadsAsZero(place.Start)) && (after == 0 || ReadsAsZero(place.End - 1));
 
         bool ReadsAsZero(long at)
         {
