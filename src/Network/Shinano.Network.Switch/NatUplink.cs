@@ -27,9 +27,24 @@ internal sealed class NatUplink(MacAddress mac, IReadOnlyList<IPAddress> address
 
     public bool IsConnected => _isConnected;
 
-    /// <summary>Connects to passt.</summary>
+    /// <summary>Connects to passt, which binds its socket a moment before it listens.</summary>
     /// <exception cref="SocketException">It does not listen.</exception>
     public static async Task<Socket> ConnectAsync(string path, CancellationToken cancellation)
+    {
+        for (int attempt = 0; ; attempt++)
+        {
+            try
+            {
+                return await TryConnectAsync(path, cancellation).ConfigureAwait(false);
+            }
+            catch (SocketException e) when (e.SocketErrorCode == SocketError.ConnectionRefused && attempt < 50)
+            {
+                await Task.Delay(20, cancellation).ConfigureAwait(false);
+            }
+        }
+    }
+
+    private static async Task<Socket> TryConnectAsync(string path, CancellationToken cancellation)
     {
         Socket socket = LinkSockets.Create();
         try

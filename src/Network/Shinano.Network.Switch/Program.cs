@@ -5,7 +5,13 @@ using Shinano.Linux;
 using Shinano.Network;
 using Shinano.Network.Switch;
 
-SwitchPaths paths = new(ShinanoPaths.Current);
+if (args is not ["--directory", string directory])
+{
+    await Console.Error.WriteLineAsync("usage: Shinano.Network.Switch --directory DIRECTORY   (xend starts it)");
+    return 2;
+}
+
+SwitchPaths paths = new(directory);
 FileStream held;
 try
 {

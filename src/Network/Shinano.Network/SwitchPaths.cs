@@ -1,26 +1,21 @@
-using Shinano.Linux;
-
 namespace Shinano.Network;
 
-/// <summary>Where the switch's sockets are.</summary>
-/// <param name="paths">The host's places.</param>
-public sealed class SwitchPaths(ShinanoPaths paths)
+/// <summary>Where the switch's sockets and files are.</summary>
+/// <param name="directory">Theirs alone, and the user's.</param>
+public sealed class SwitchPaths(string directory)
 {
-    /// <summary>Directory of all of them, for the user alone.</summary>
-    public string Directory => Path.Combine(paths.RunDirectory, "network");
+    /// <summary>Directory of all of them.</summary>
+    public string Directory => directory;
 
     /// <summary>Held by the one switch of this directory.</summary>
-    public string Lock => Path.Combine(Directory, "lock");
+    public string Lock => Path.Combine(directory, "lock");
 
     /// <summary>Where xend is served.</summary>
-    public string Control => Path.Combine(Directory, "control");
+    public string Control => Path.Combine(directory, "control");
 
     /// <summary>Where domain processes are connected.</summary>
-    public string Links => Path.Combine(Directory, "links");
+    public string Links => Path.Combine(directory, "links");
 
     /// <summary>What xend has asked for, one file per vnic.</summary>
-    public string Vnics => Path.Combine(Directory, "vnics");
-
-    /// <summary>Output of the switch.</summary>
-    public string Log => Path.Combine(paths.LogDirectory, "switch.log");
+    public string Vnics => Path.Combine(directory, "vnics");
 }
