@@ -137,6 +137,28 @@ public sealed class BridgeTests
     }
 
     [Fact]
+    public void Nobody_gets_anothers_word_for_headers_that_are_not_there()
+    {
+        FakePort a = Attach(A);
+        FakePort b = Attach(B);
+        void Passes(bool expected, byte[] frame, FrameOffload offload)
+        {
+            _bridge.Forward(a, frame, offload);
+            Assert.Equal(expected ? 1 : 0, b.Take().Length);
+        }
+
+        Passes(true, Tcp(new byte[3000]), new FrameOffload(true, true, GsoKind.TcpV4, 1448));
+        Passes(true, Tcp(new byte[3000], isV6: true), new FrameOffload(true, true, GsoKind.TcpV6, 1448));
+        Passes(false, Tcp(new byte[3000]), new FrameOffload(true, true, GsoKind.TcpV6, 1448));
+        Passes(false, Tcp(new byte[3000]), new FrameOffload(true, true, GsoKind.TcpV4, 7));
+        Passes(true, Udp(A, B, "10.0.0.1", "10.0.0.2", 1, 2, new byte[100]), new FrameOffload(true, true, GsoKind.None, 0));
+        Passes(false, Udp(A, B, "10.0.0.1", "10.0.0.2", 1, 2, new byte[100]), new FrameOffload(true, true, GsoKind.TcpV4, 1448));
+        Passes(false, Plain(A, B), new FrameOffload(true, false, GsoKind.None, 0));
+        Passes(false, Tcp(new byte[100])[..50], new FrameOffload(true, false, GsoKind.None, 0));
+        Assert.Equal(5, a.Counters.Read().Refused);
+    }
+
+    [Fact]
     public void What_finds_no_room_is_counted_and_gone()
     {
         FakePort a = Attach(A);

@@ -58,6 +58,7 @@ public sealed class Bridge(string name, TimeProvider clock)
         if (!EthernetHeader.TryRead(frame, out EthernetHeader header)
             || header.Source.IsGroup
             || from.Vlan.Classify(header) is not (not 0 and ushort vlan)
+            || !offload.Fits(frame)
             || (from.Guard is { } guard && !guard.Allows(header, frame)))
         {
             from.Counters.CountRefused();
