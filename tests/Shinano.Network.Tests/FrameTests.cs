@@ -53,6 +53,65 @@ public sealed class FrameTests
         }, iter: 100);
 
     [Fact]
+    public void Segments_become_the_frame_again_that_they_were_cut_from() => Gen.Select(Gen.Int[8, 60000], Gen.Int[8, 3000], Gen.UInt).Sample((length, segmentSize, sequence) =>
+    {
+        byte[] payload = new byte[length];
+        new Random(length).NextBytes(payload);
+        byte[] whole = Tcp(payload, sequence, 0x18);
+        SegmentCoalescer coalescer = new();
+        List<byte[]> together = [];
+        List<byte[]> segments = [];
+        Segmenter.TryCut(whole, segmentSize, new byte[70000], segment => segments.Add(segment.ToArray()));
+        FrameOffload offload = default;
+        for (int i = 0; i < segments.Count;)
+        {
+            if (!coalescer.TryBegin(segments[i++]))
+            {
+                together.Add(segments[i - 1]);
+                continue;
+            }
+
+            while (i < segments.Count && coalescer.TryAppend(segments[i]))
+            {
+                i++;
+            }
+
+            together.Add(coalescer.Finish(out offload).ToArray());
+        }
+
+        // A last segment of less than eight bytes stays by itself.
+        Assert.Equal(length > segmentSize && length % segmentSize is > 0 and < 8 ? 2 : 1, together.Count);
+        byte[] first = together[0];
+        if (offload.ChecksumBlank)
+        {
+            Assert.Equal(new FrameOffload(true, true, GsoKind.TcpV4, (ushort)segmentSize), offload);
+            InternetChecksum.TryComplete(first);
+        }
+
+        return together.Count == 2 || first.SequenceEqual(whole);
+    }, iter: 100);
+
+    [Fact]
+    public void Frames_that_do_not_follow_each_other_stay_apart()
+    {
+        SegmentCoalescer coalescer = new();
+        Assert.False(coalescer.TryBegin(Tcp(new byte[100], flags: 0x12)));
+        Assert.False(coalescer.TryBegin(Tcp(new byte[100], flags: 0x10, isV6: true)));
+        Assert.False(coalescer.TryBegin(Tcp([], flags: 0x10)));
+        Assert.True(coalescer.TryBegin(Tcp(new byte[100], 1000, 0x10)));
+        Assert.False(coalescer.TryAppend(Tcp(new byte[100], 1101, 0x10)));
+        Assert.False(coalescer.TryAppend(Tcp(new byte[101], 1100, 0x10)));
+        Assert.False(coalescer.TryAppend(Tcp(new byte[100], 1100, 0x11)));
+        byte[] other = Tcp(new byte[100], 1100, 0x10);
+        other[34]++;
+        Assert.False(coalescer.TryAppend(other));
+        Assert.True(coalescer.TryAppend(Tcp(new byte[50], 1100, 0x10)));
+        Assert.False(coalescer.TryAppend(Tcp(new byte[50], 1150, 0x10)));
+        Assert.Equal(54 + 150, coalescer.Finish(out FrameOffload offload).Length);
+        Assert.Equal(100, offload.SegmentSize);
+    }
+
+    [Fact]
     public void A_link_is_read_whole_byte_by_byte_and_cut_short()
     {
         byte[] stream = [.. Framed(Plain(A, B), default), .. Framed(Tcp(new byte[4000]), new FrameOffload(true, true, GsoKind.TcpV4, 1460)), .. Framed([], default)];

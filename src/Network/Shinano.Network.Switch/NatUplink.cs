@@ -122,6 +122,7 @@ internal sealed class NatUplink(MacAddress mac, IReadOnlyList<IPAddress> address
     private static async Task ReceiveAsync(Socket socket, VnicPort vnic, CancellationToken cancellation)
     {
         byte[] buffer = new byte[ReadBytes];
+        SegmentCoalescer coalescer = new();
         int filled = 0;
         while (true)
         {
@@ -135,7 +136,7 @@ internal sealed class NatUplink(MacAddress mac, IReadOnlyList<IPAddress> address
             int taken = 0;
             while (true)
             {
-                (int consumed, bool isFull, bool isMalformed) = DeliverSome(buffer.AsSpan(taken, filled - taken), vnic);
+                (int consumed, bool isFull, bool isMalformed) = DeliverSome(buffer.AsSpan(taken, filled - taken), vnic, coalescer);
                 taken += consumed;
                 if (isMalformed)
                 {
@@ -155,23 +156,24 @@ internal sealed class NatUplink(MacAddress mac, IReadOnlyList<IPAddress> address
         }
     }
 
-    private static (int Consumed, bool IsFull, bool IsMalformed) DeliverSome(ReadOnlySpan<byte> bytes, VnicPort vnic)
+    private static (int Consumed, bool IsFull, bool IsMalformed) DeliverSome(ReadOnlySpan<byte> bytes, VnicPort vnic, SegmentCoalescer coalescer)
     {
         int taken = 0;
-        while (bytes.Length - taken >= LengthSize)
+        while (TryFrame(bytes[taken..], out ReadOnlySpan<byte> frame, out bool isMalformed))
         {
-            uint length = BinaryPrimitives.ReadUInt32BigEndian(bytes[taken..]);
-            if (length > MaximumFrame)
+            int end = taken + LengthSize + frame.Length;
+            FrameOffload offload = Trusted;
+            if (coalescer.TryBegin(frame))
             {
-                return (taken, false, true);
+                while (TryFrame(bytes[end..], out ReadOnlySpan<byte> next, out isMalformed) && coalescer.TryAppend(next))
+                {
+                    end += LengthSize + next.Length;
+                }
+
+                frame = coalescer.Finish(out offload);
             }
 
-            if (bytes.Length - taken - LengthSize < length)
-            {
-                break;
-            }
-
-            if (!vnic.TryDeliver(bytes.Slice(taken + LengthSize, (int)length), Trusted))
+            if (!vnic.TryDeliver(frame, offload))
             {
                 if (vnic.IsConnected)
                 {
@@ -181,9 +183,33 @@ internal sealed class NatUplink(MacAddress mac, IReadOnlyList<IPAddress> address
                 vnic.Counters.CountDropped();
             }
 
-            taken += LengthSize + (int)length;
+            taken = end;
+            if (isMalformed)
+            {
+                return (taken, false, true);
+            }
         }
 
-        return (taken, false, false);
+        return (taken, false, bytes.Length - taken >= LengthSize && BinaryPrimitives.ReadUInt32BigEndian(bytes[taken..]) > MaximumFrame);
+    }
+
+    private static bool TryFrame(ReadOnlySpan<byte> bytes, out ReadOnlySpan<byte> frame, out bool isMalformed)
+    {
+        frame = default;
+        isMalformed = false;
+        if (bytes.Length < LengthSize)
+        {
+            return false;
+        }
+
+        uint length = BinaryPrimitives.ReadUInt32BigEndian(bytes);
+        isMalformed = length > MaximumFrame;
+        if (isMalformed || bytes.Length - LengthSize < length)
+        {
+            return false;
+        }
+
+        frame = bytes.Slice(LengthSize, (int)length);
+        return true;
     }
 }
