@@ -14,11 +14,14 @@ internal sealed class Host : IAsyncDisposable
 
     public string Home { get; }
 
-    public static Host Create()
+    /// <summary>Network namespace, of ip-netns(8), that everything runs in; null for the test's own.</summary>
+    public string? NetworkNamespace { get; init; }
+
+    public static Host Create(string? networkNamespace = null)
     {
         // A short path: unix socket names end at 107 bytes.
         string home = Directory.CreateTempSubdirectory("shi").FullName;
-        return new Host(home);
+        return new Host(home) { NetworkNamespace = networkNamespace };
     }
 
     /// <summary>Runs a launcher of bin/ and waits for its end.</summary>
@@ -59,7 +62,9 @@ internal sealed class Host : IAsyncDisposable
     /// <summary>Starts a launcher of bin/ with its standard streams redirected.</summary>
     public Process Start(string tool, string[] arguments)
     {
-        ProcessStartInfo start = new(Path.Combine(RepositoryRoot.Path, "bin", tool), arguments)
+        string launcher = Path.Combine(RepositoryRoot.Path, "bin", tool);
+        ProcessStartInfo start = new(
+            NetworkNamespace is null ? launcher : "ip", NetworkNamespace is { } name ? ["netns", "exec", name, launcher, .. arguments] : arguments)
         {
             RedirectStandardInput = true,
             RedirectStandardOutput = true,

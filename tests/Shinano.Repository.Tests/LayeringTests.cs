@@ -11,10 +11,11 @@ public sealed class LayeringTests
         ["Hypervisor"] = ["Abi", "Host", "Cpu", "Hypervisor"],
         ["XenStore"] = ["Abi", "Host", "XenStore"],
         ["Storage"] = ["Abi", "Host", "Storage"],
-        ["Devices"] = ["Abi", "Host", "XenStore", "Storage", "Devices"],
-        ["Control"] = ["Abi", "Host", "XenStore", "Storage", "Control"],
-        ["Machine"] = ["Abi", "Host", "Cpu", "Hypervisor", "XenStore", "Storage", "Devices", "Control"],
-        ["Cli"] = ["Abi", "Host", "XenStore", "Storage", "Control"],
+        ["Network"] = ["Abi", "Host", "Network"],
+        ["Devices"] = ["Abi", "Host", "XenStore", "Storage", "Network", "Devices"],
+        ["Control"] = ["Abi", "Host", "XenStore", "Storage", "Network", "Control"],
+        ["Machine"] = ["Abi", "Host", "Cpu", "Hypervisor", "XenStore", "Storage", "Network", "Devices", "Control"],
+        ["Cli"] = ["Abi", "Host", "XenStore", "Storage", "Network", "Control"],
     };
 
     /// <summary>Where unsafe code is allowed: the host projects, the engines, and the hypervisor's view of an engine's register block.</summary>

@@ -1,6 +1,7 @@
 using Shinano.Cli.XenStore;
 using Shinano.Cli.Xentop;
 using Shinano.Cli.Xm;
+using Shinano.Cli.Xvnic;
 using Shinano.Cli.Xvol;
 
 namespace Shinano.Cli;
@@ -17,6 +18,7 @@ internal static class ToolTable
         XenStoreTools.AddTo(tools);
         tools.Add("xm", arguments => XmTool.RunAsync(arguments, XmEnvironment.Real()));
         tools.Add("xentop", arguments => XentopTool.RunAsync(arguments, XmEnvironment.Real()));
+        tools.Add("xvnic", arguments => XvnicTool.RunAsync(arguments, XmEnvironment.Real()));
         tools.Add("xend", arguments => XendTool.RunAsync(arguments, XmEnvironment.Real()));
         tools.Add("xvol", arguments => XvolTool.RunAsync(arguments, XmEnvironment.Real()));
         return tools;

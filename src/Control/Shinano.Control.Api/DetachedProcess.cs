@@ -12,7 +12,14 @@ public static class DetachedProcess
     /// <param name="program">A managed program's .dll.</param>
     /// <param name="arguments">Passed as they are; no shell looks at them.</param>
     /// <param name="outputPath">Standard output and error are appended here.</param>
-    public static Process StartManaged(string program, IEnumerable<string> arguments, string outputPath)
+    public static Process StartManaged(string program, IEnumerable<string> arguments, string outputPath) =>
+        Start(ProgramLocator.DotnetHost, [program, .. arguments], outputPath);
+
+    /// <summary>The same for a program of the host's.</summary>
+    /// <param name="program">Its path.</param>
+    /// <param name="arguments">Passed as they are; no shell looks at them.</param>
+    /// <param name="outputPath">Standard output and error are appended here.</param>
+    public static Process Start(string program, IEnumerable<string> arguments, string outputPath)
     {
         ProcessStartInfo start = new("/bin/sh") { UseShellExecute = false };
         start.ArgumentList.Add("-c");
@@ -21,7 +28,6 @@ public static class DetachedProcess
         // Descriptors that were passed to us by whoever started us (systemd's sockets begin at 3) are not for the child.
         start.ArgumentList.Add("exec 3<&- 4<&- 5<&- 6<&- 7<&- 8<&- 9<&-; exec setsid \"$@\" </dev/null >>\"$0\" 2>&1");
         start.ArgumentList.Add(outputPath);
-        start.ArgumentList.Add(ProgramLocator.DotnetHost);
         start.ArgumentList.Add(program);
         foreach (string argument in arguments)
         {

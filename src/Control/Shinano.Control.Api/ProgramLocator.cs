@@ -9,9 +9,14 @@ public static class ProgramLocator
     /// <summary>Names xend's program.</summary>
     public const string XendVariable = "SHINANO_XEND";
 
+    /// <summary>Names the switch's program.</summary>
+    public const string SwitchVariable = "SHINANO_SWITCH";
+
     public static string Machine => Find(MachineVariable, "Machine", "Shinano.Machine");
 
     public static string Xend => Find(XendVariable, "Control", "Shinano.Control.Daemon");
+
+    public static string Switch => Find(SwitchVariable, "Network", "Shinano.Network.Switch");
 
     /// <summary>The dotnet host this process runs under, so that children use the same one.</summary>
     public static string DotnetHost =>

@@ -1,5 +1,6 @@
 using System.Globalization;
 using Shinano.Control.Configuration.Disks;
+using Shinano.Control.Configuration.Networks;
 using Shinano.Control.Configuration.Syntax;
 
 namespace Shinano.Control.Configuration;
@@ -66,6 +67,7 @@ internal sealed class ConfigurationBuilder(
             CpuEngine = ReadEngine(),
             CodeCacheMebibytes = ReadCodeCache(),
             Disks = ReadDisks(),
+            Vifs = ReadVifs(),
             OnPoweroff = Action("on_poweroff", LifecycleAction.Destroy),
             OnReboot = Action("on_reboot", LifecycleAction.Restart),
             OnCrash = Action("on_crash", LifecycleAction.Destroy),
@@ -77,6 +79,9 @@ internal sealed class ConfigurationBuilder(
 
     private IReadOnlyList<DiskConfiguration> ReadDisks() =>
         entries.TryGetValue("disk", out ConfigurationEntry? entry) ? new DiskListReader(entry, diagnostics).Read() : [];
+
+    private IReadOnlyList<VifConfiguration> ReadVifs() =>
+        entries.TryGetValue("vif", out ConfigurationEntry? entry) ? new VifListReader(entry, diagnostics).Read() : [];
 
     private string? ReadName()
     {

@@ -1,4 +1,5 @@
 using Shinano.Control.Configuration.Disks;
+using Shinano.Control.Configuration.Networks;
 
 namespace Shinano.Control.Configuration;
 
@@ -44,6 +45,9 @@ public sealed record DomainConfiguration
 
     /// <summary>Disks, in the order of the configuration; each has a number of its own.</summary>
     public IReadOnlyList<DiskConfiguration> Disks { get; init; } = [];
+
+    /// <summary>Network interfaces, in the order of the configuration; each has a number of its own.</summary>
+    public IReadOnlyList<VifConfiguration> Vifs { get; init; } = [];
 
     /// <summary>Keys of xl.cfg(5) that were set and are kept but do nothing yet, with their values as text.</summary>
     public IReadOnlyDictionary<string, string> Kept { get; init; } = new Dictionary<string, string>();

@@ -3,6 +3,7 @@ using System.Net.Sockets;
 using Shinano.Control.Daemon.Devices;
 using Shinano.Control.Daemon.Domains;
 using Shinano.Control.Daemon.Http;
+using Shinano.Control.Daemon.Networks;
 using Shinano.Linux;
 using Shinano.Storage.Pools;
 using Shinano.XenStore.Server;
@@ -46,6 +47,8 @@ internal sealed class XendHost : IAsyncDisposable
             ulong? socket = IsSocketActivated() ? null : BindPrivately(paths.XendSocket);
             WebApplication app = Build(paths, log, store.Store, socket);
             await app.Services.GetRequiredService<DomainAdoption>().RunAsync(cancellationToken);
+            DomainRegistry registry = app.Services.GetRequiredService<DomainRegistry>();
+            app.Services.GetRequiredService<DomainNetworks>().BeginRestore(() => [.. registry.All.Select(entry => entry.Id)]);
 
             // Served only now: the first answer already knows every domain.
             await app.StartAsync(cancellationToken);
@@ -104,6 +107,11 @@ internal sealed class XendHost : IAsyncDisposable
         builder.Services.AddSingleton<IVolumeResolver, PoolVolumes>();
         builder.Services.AddSingleton<DiskPlanner>();
         builder.Services.AddSingleton<HotplugEvents>();
+        builder.Services.AddSingleton<SwitchConnection>();
+        builder.Services.AddSingleton<VnicRecords>();
+        builder.Services.AddSingleton<PasstProgram>();
+        builder.Services.AddSingleton<DomainNetworks>();
+        builder.Services.AddSingleton<NetworkOperations>();
         builder.Services.AddSingleton<DomainDevices>();
         builder.Services.AddSingleton<DiskOperations>();
         builder.Services.AddSingleton<DomainTree>();

@@ -18,6 +18,7 @@ internal static class XmTool
         LifeVerbs.AddTo(root, environment);
         ResourceVerbs.AddTo(root, environment);
         BlockVerbs.AddTo(root, environment);
+        NetworkVerbs.AddTo(root, environment);
         PerfStatVerb.AddTo(root, environment);
         HostVerbs.AddTo(root, environment);
         QuickstartVerb.AddTo(root, environment);

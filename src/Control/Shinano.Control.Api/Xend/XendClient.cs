@@ -3,6 +3,7 @@ using System.Net.Http.Json;
 using System.Net.Sockets;
 using System.Text.Json;
 using Shinano.Control.Api.Domains;
+using Shinano.Network.Control;
 
 namespace Shinano.Control.Api.Xend;
 
@@ -117,6 +118,37 @@ public sealed class XendClient : IDisposable
 
     public Task ConfigureDiskAsync(string domain, DiskRequest request, CancellationToken cancellationToken) =>
         PostAsync(domain, "block-configure", request, cancellationToken);
+
+    public Task<IReadOnlyList<VifDetails>> ListVifsAsync(string domain, CancellationToken cancellationToken) =>
+        GetAsync<IReadOnlyList<VifDetails>>($"domains/{Escape(domain)}/network", cancellationToken);
+
+    public Task AttachVifAsync(string domain, VifRequest request, CancellationToken cancellationToken) =>
+        PostAsync(domain, "network-attach", request, cancellationToken);
+
+    public Task DetachVifAsync(string domain, DetachRequest request, CancellationToken cancellationToken) =>
+        PostAsync(domain, "network-detach", request, cancellationToken);
+
+    /// <summary>All vnics of the host.</summary>
+    public Task<IReadOnlyList<VnicStatus>> ListVnicsAsync(CancellationToken cancellationToken) =>
+        GetAsync<IReadOnlyList<VnicStatus>>("vnics", cancellationToken);
+
+    public async Task LimitVnicAsync(string vnic, VnicLimitRequest request, CancellationToken cancellationToken)
+    {
+        using HttpResponseMessage response = await SendAsync(
+            HttpMethod.Post, $"vnics/{Escape(vnic)}/limit", JsonContent.Create(request, options: ControlJson.Options), cancellationToken);
+    }
+
+    public async Task StartCaptureAsync(string vnic, VnicCaptureRequest request, CancellationToken cancellationToken)
+    {
+        using HttpResponseMessage response = await SendAsync(
+            HttpMethod.Post, $"vnics/{Escape(vnic)}/capture", JsonContent.Create(request, options: ControlJson.Options), cancellationToken);
+    }
+
+    public async Task<CaptureSummary> StopCaptureAsync(string vnic, CancellationToken cancellationToken)
+    {
+        using HttpResponseMessage response = await SendAsync(HttpMethod.Delete, $"vnics/{Escape(vnic)}/capture", null, cancellationToken);
+        return await ReadAsync<CaptureSummary>(response, cancellationToken);
+    }
 
     public Task<IReadOnlyList<PerfCounter>> GetCountersAsync(string domain, CancellationToken cancellationToken) =>
         GetAsync<IReadOnlyList<PerfCounter>>($"domains/{Escape(domain)}/counters", cancellationToken);

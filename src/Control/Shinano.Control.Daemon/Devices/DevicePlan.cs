@@ -1,4 +1,5 @@
 using Shinano.Control.Api.Domains.Devices;
+using Shinano.Control.Daemon.Domains;
 
 namespace Shinano.Control.Daemon.Devices;
 
@@ -13,4 +14,11 @@ internal sealed record DevicePlan(
     IReadOnlyList<(string Node, string Value)> FrontNodes,
     IReadOnlyList<(string Node, string Value)> BackNodes,
     string HotplugEvent,
-    IReadOnlyList<(string Node, string Value)> HotplugNodes);
+    IReadOnlyList<(string Node, string Value)> HotplugNodes)
+{
+    /// <summary>Run after <see cref="HotplugEvent"/>, when there is one: e.g. "vif-vnic", or a script's path.</summary>
+    public string? FollowingEvent { get; init; }
+
+    /// <summary>Makes what the device needs of the host, once its domain is known, and completes the plan. Null when nothing is to be made.</summary>
+    public Func<DomainEntry, CancellationToken, Task<DevicePlan>>? PrepareAsync { get; init; }
+}

@@ -1,13 +1,16 @@
+using System.Globalization;
 using Shinano.Control.Api.Domains;
 using Shinano.Control.Api.Domains.Devices;
 using Shinano.Control.Configuration;
 using Shinano.Control.Configuration.Disks;
 using Shinano.Control.Daemon.Domains;
+using Shinano.Control.Daemon.Networks;
 
 namespace Shinano.Control.Daemon.Devices;
 
 /// <summary>Attaches and detaches devices: nodes, hot-plug hand-shake and scripts, and the back end in the domain process.</summary>
-internal sealed class DomainDevices(DeviceTree tree, DiskPlanner disks, HotplugEvents scripts, ILogger<DomainDevices> logger)
+internal sealed class DomainDevices(
+    DeviceTree tree, DiskPlanner disks, DomainNetworks networks, HotplugEvents scripts, ILogger<DomainDevices> logger)
 {
     /// <summary>Opening an image on a slow disk.</summary>
     private static readonly TimeSpan AttachPatience = TimeSpan.FromSeconds(30);
@@ -24,6 +27,7 @@ internal sealed class DomainDevices(DeviceTree tree, DiskPlanner disks, HotplugE
             plans.Add(await disks.PlanAsync(disk, cancellationToken));
         }
 
+        plans.AddRange(configuration.Vifs.Select(networks.Plan));
         return plans;
     }
 
@@ -38,10 +42,21 @@ internal sealed class DomainDevices(DeviceTree tree, DiskPlanner disks, HotplugE
             throw new DomainFailureException(DomainFailureCode.Duplicate, $"domain '{entry.Record.Name}' has a device {spec.Kind}/{spec.Id} already");
         }
 
-        tree.Write(entry.Id, plan);
+        if (plan.PrepareAsync is { } prepare)
+        {
+            plan = await prepare(entry, cancellationToken);
+            spec = plan.Spec;
+        }
+
         try
         {
+            tree.Write(entry.Id, plan);
             await scripts.RunAsync(plan.HotplugEvent, "add", spec.Kind, back, cancellationToken);
+            if (plan.FollowingEvent is { } following)
+            {
+                await scripts.RunAsync(following, "add", spec.Kind, back, cancellationToken);
+            }
+
             await entry.RequireConnection().CallAsync((process, token) => process.AttachDeviceAsync(spec, token), AttachPatience, cancellationToken);
             tree.Change(entry.Id, spec.Kind, spec.Id, [.. plan.HotplugNodes, ("hotplug-status", "connected")]);
         }
@@ -50,6 +65,7 @@ internal sealed class DomainDevices(DeviceTree tree, DiskPlanner disks, HotplugE
             // For who watches the hand-shake; the nodes go right after.
             tree.Change(entry.Id, spec.Kind, spec.Id, [("hotplug-error", e.Message), ("hotplug-status", "error")]);
             tree.Remove(entry.Id, spec.Kind, spec.Id);
+            await networks.ReleaseAsync(entry.Id, spec.Kind, spec.Id);
             throw;
         }
 
@@ -107,6 +123,9 @@ internal sealed class DomainDevices(DeviceTree tree, DiskPlanner disks, HotplugE
         }
     }
 
+    /// <summary>A domain is gone: what its devices had of the host goes.</summary>
+    public Task ReleaseAllAsync(int domain) => networks.ReleaseAllAsync(domain);
+
     /// <summary>A back end has ended: its nodes go, if they are still there.</summary>
     private async Task FinishAsync(DomainEntry entry, string kind, string id)
     {
@@ -126,11 +145,15 @@ internal sealed class DomainDevices(DeviceTree tree, DiskPlanner disks, HotplugE
         }
 
         tree.Remove(entry.Id, kind, id);
+        await networks.ReleaseAsync(entry.Id, kind, id);
         entry.Update(record => record with { Configuration = Without(record.Configuration, kind, id) });
         logger.LogInformation("domain {Id} '{Name}': device {Kind}/{Device} is detached", entry.Id, entry.Record.Name, kind, id);
     }
 
-    private static DomainConfiguration Without(DomainConfiguration configuration, string kind, string id) => kind == "vbd"
-        ? configuration with { Disks = [.. configuration.Disks.Where(disk => disk.Number.ToString(System.Globalization.CultureInfo.InvariantCulture) != id)] }
-        : configuration;
+    private static DomainConfiguration Without(DomainConfiguration configuration, string kind, string id) => kind switch
+    {
+        "vbd" => configuration with { Disks = [.. configuration.Disks.Where(disk => disk.Number.ToString(CultureInfo.InvariantCulture) != id)] },
+        "vif" => configuration with { Vifs = [.. configuration.Vifs.Where(vif => vif.Number.ToString(CultureInfo.InvariantCulture) != id)] },
+        _ => configuration,
+    };
 }

@@ -2,6 +2,8 @@ using Shinano.Control.Api.Domains;
 using Shinano.Control.Api.Xend;
 using Shinano.Control.Configuration;
 using Shinano.Control.Configuration.Disks;
+using Shinano.Control.Configuration.Networks;
+using Shinano.Network.Frames;
 
 namespace Shinano.Control.Daemon.Domains;
 
@@ -30,7 +32,11 @@ internal static class ConfigurationIntake
         Kernel = Path.GetFullPath(configuration.Kernel, workingDirectory),
         Ramdisk = configuration.Ramdisk is { } ramdisk ? Path.GetFullPath(ramdisk, workingDirectory) : null,
         Disks = [.. configuration.Disks.Select(disk => Anchor(disk, workingDirectory))],
+        Vifs = [.. configuration.Vifs.Select(Complete)],
     };
+
+    /// <summary>Gives an interface an address that it keeps, over restarts and in a managed domain.</summary>
+    public static VifConfiguration Complete(VifConfiguration vif) => vif.Mac is null ? vif with { Mac = MacAddress.CreateXen().ToString() } : vif;
 
     /// <summary>Makes a disk's path absolute.</summary>
     public static DiskConfiguration Anchor(DiskConfiguration disk, string workingDirectory) =>

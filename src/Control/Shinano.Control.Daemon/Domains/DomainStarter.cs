@@ -67,6 +67,7 @@ internal sealed class DomainStarter(
             tree.Remove(entry.Id, record.Uuid);
             return Task.CompletedTask;
         });
+        await TryAsync(entry, "vnics", () => devices.ReleaseAllAsync(entry.Id));
         await TryAsync(entry, "files", () =>
         {
             entry.Directory.Delete();

@@ -3,6 +3,7 @@ using Shinano.Control.Api.Domains;
 using Shinano.Control.Api.Xend;
 using Shinano.Control.Daemon.Devices;
 using Shinano.Control.Daemon.Domains;
+using Shinano.Control.Daemon.Networks;
 
 namespace Shinano.Control.Daemon.Http;
 
@@ -14,6 +15,7 @@ internal static class XendApi
         RouteGroupBuilder api = app.MapGroup("/v1");
         MapDomains(api);
         MapOperations(api);
+        MapVnics(api);
         MapManaged(api);
         api.MapGet("/host", (HostFacts host) => Json(host.Describe()));
         api.MapGet("/dmesg", async (DomainOperations operations, string? domain, bool? clear, CancellationToken token) =>
@@ -89,10 +91,27 @@ internal static class XendApi
             await disks.DetachAsync(o.FindRunning(domain), await ReadAsync<DetachRequest>(context), token));
         domain.MapPost("/block-configure", async (HttpContext context, DomainOperations o, DiskOperations disks, string domain, CancellationToken token) =>
             await disks.ConfigureAsync(o.FindRunning(domain), await ReadAsync<DiskRequest>(context), token));
+        domain.MapGet("/network", async (DomainOperations o, NetworkOperations networks, string domain, CancellationToken token) =>
+            Json(await networks.ListAsync(o.FindRunning(domain), token)));
+        domain.MapPost("/network-attach", async (HttpContext context, DomainOperations o, NetworkOperations networks, string domain, CancellationToken token) =>
+            await networks.AttachAsync(o.FindRunning(domain), await ReadAsync<VifRequest>(context), token));
+        domain.MapPost("/network-detach", async (HttpContext context, DomainOperations o, NetworkOperations networks, string domain, CancellationToken token) =>
+            await networks.DetachAsync(o.FindRunning(domain), await ReadAsync<DetachRequest>(context), token));
         domain.MapGet("/counters", async (DomainOperations o, string domain, CancellationToken token) =>
             Json(await o.ReadCountersAsync(domain, token)));
         domain.MapGet("/performance", async (DomainOperations o, string domain, CancellationToken token) =>
             Json(await o.ReadPerformanceAsync(domain, token)));
+    }
+
+    private static void MapVnics(RouteGroupBuilder api)
+    {
+        api.MapGet("/vnics", async (NetworkOperations networks, CancellationToken token) => Json(await networks.ListVnicsAsync(token)));
+        api.MapPost("/vnics/{vnic}/limit", async (HttpContext context, NetworkOperations networks, string vnic, CancellationToken token) =>
+            await networks.LimitAsync(vnic, await ReadAsync<VnicLimitRequest>(context), token));
+        api.MapPost("/vnics/{vnic}/capture", async (HttpContext context, NetworkOperations networks, string vnic, CancellationToken token) =>
+            await networks.StartCaptureAsync(vnic, await ReadAsync<VnicCaptureRequest>(context), token));
+        api.MapDelete("/vnics/{vnic}/capture", async (NetworkOperations networks, string vnic, CancellationToken token) =>
+            Json(await networks.StopCaptureAsync(vnic, token)));
     }
 
     private static void MapManaged(RouteGroupBuilder api)

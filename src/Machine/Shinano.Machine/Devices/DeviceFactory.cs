@@ -1,5 +1,6 @@
 using Shinano.Control.Api.Domains.Devices;
 using Shinano.Devices.Paravirtual.Block;
+using Shinano.Devices.Paravirtual.Network;
 using Shinano.Devices.Paravirtual.XenBus;
 using Shinano.Storage;
 
@@ -13,6 +14,7 @@ internal static class DeviceFactory
     public static async Task<IBackEndDevice> CreateAsync(DeviceSpec spec, CancellationToken cancellation) => spec switch
     {
         DiskDeviceSpec disk => await BlockBackEnd.CreateAsync(SettingsOf(disk), token => OpenAsync(disk, token), cancellation).ConfigureAwait(false),
+        NetworkDeviceSpec network => new NetBackEnd(new NetSettings { Id = network.Id, LinkPath = network.LinkPath, Token = network.Token }),
         _ => throw new BackEndException($"there is no back end for {spec.Kind}"),
     };
 

@@ -15,6 +15,7 @@ public sealed record DeviceStatus
     /// <summary>Why it is not connected, when it could not be.</summary>
     public string? Error { get; init; }
 
-    /// <summary>Counted since it was attached; for a disk "oo_req", "rd_req", "wr_req", "f_req", "ds_req", "rd_sect", "wr_sect" as Linux's back end names them.</summary>
+    /// <summary>Counted since it was attached; for a disk "oo_req", "rd_req", "wr_req", "f_req", "ds_req", "rd_sect", "wr_sect" as Linux's back end names
+    /// them; for an interface "tx_packets", "tx_bytes", "rx_packets", "rx_bytes" and more, seen from the guest.</summary>
     public IReadOnlyList<PerfCounter> Counters { get; init; } = [];
 }

@@ -1,0 +1,17 @@
+using System.Text.Json.Serialization;
+
+namespace Shinano.Control.Api.Domains.Devices;
+
+/// <summary>A virtual network interface.</summary>
+public sealed record NetworkDeviceSpec : DeviceSpec
+{
+    /// <inheritdoc/>
+    [JsonIgnore]
+    public override string Kind => "vif";
+
+    /// <summary>The switch's socket for domain processes.</summary>
+    public required string LinkPath { get; init; }
+
+    /// <summary>What is shown there to be connected to the vnic.</summary>
+    public required string Token { get; init; }
+}

@@ -1,0 +1,57 @@
+using System.Text;
+using Shinano.Control.GuestPackages;
+using Shinano.Linux;
+
+namespace Shinano.EndToEnd.Tests;
+
+/// <summary>The quickstart's guest with Linux's network front end and a script for busybox's udhcpc, and passt; a test without these packages is skipped.</summary>
+public sealed class NetworkGuestFiles : IAsyncLifetime
+{
+    private const string DhcpScript =
+        """
+        #!/bin/sh
+        # udhcpc calls this with what the server offered.
+        if [ "$1" = bound ]; then
+            ifconfig "$interface" "$ip" netmask "$subnet" up
+            [ -z "$router" ] || route add default gw "$router"
+            for server in $dns; do echo "nameserver $server" >>/etc/resolv.conf; done
+            echo "dhcp=$ip"
+        fi
+
+        """;
+
+    private QuickstartGuest? _guest;
+    private string? _missing;
+
+    /// <summary>Lines of a configuration that boots the guest.</summary>
+    public string Boot
+    {
+        get
+        {
+            Assert.SkipWhen(_guest is null, _missing ?? "not prepared");
+            return $"kernel = \"{_guest.KernelPath}\"\nramdisk = \"{_guest.RamdiskPath}\"\nextra = \"console=hvc0 quiet\"\nmemory = 192";
+        }
+    }
+
+    public async ValueTask InitializeAsync()
+    {
+        try
+        {
+            GuestPackageCache cache = new(ShinanoPaths.Current.CacheDirectory);
+            GuestPackage passt = await cache.GetAsync("passt");
+
+            // Homes of tests have caches of their own.
+            Environment.SetEnvironmentVariable("SHINANO_PASST", Path.Combine(passt.Directory, "usr/bin/passt"));
+            _guest = await QuickstartGuest.PrepareAsync(
+                cache,
+                modules: ["xen_netfront"],
+                extraFiles: [new RamdiskFile("etc/udhcpc/default.script", Encoding.UTF8.GetBytes(DhcpScript), Executable: true)]);
+        }
+        catch (GuestPackageUnavailableException e)
+        {
+            _missing = e.Message;
+        }
+    }
+
+    public ValueTask DisposeAsync() => ValueTask.CompletedTask;
+}
