@@ -106,7 +106,7 @@ public sealed class ConfigurationReaderTests
     [InlineData("zzzzzzz = 3", "f:3:1: warning: unknown key 'zzzzzzz' is ignored")]
     [InlineData("cpu_engine='interpreter'; code_cache=16", "f:3:27: warning: code_cache does nothing with cpu_engine=\"interpreter\", which translates no code")]
     [InlineData("vcpu_avail = 3", "f:3:1: warning: 'vcpu_avail' is obsolete and ignored: set 'vcpus'")]
-    [InlineData("disk = ['phy:/dev/sda,xvda,w']", "f:3:1: warning: 'disk' is not supported yet: the domain starts without it")]
+    [InlineData("pci = ['01:00.0']", "f:3:1: warning: 'pci' is not supported yet: the domain starts without it")]
     public void Odd_keys_warn_and_fail_when_strict(string line, string expected)
     {
         ConfigurationResult lenient = Read(Minimal + line);
@@ -129,9 +129,9 @@ public sealed class ConfigurationReaderTests
     [Fact]
     public void Used_devices_are_kept()
     {
-        ConfigurationResult result = Read(Minimal + "disk = [ 'phy:/dev/sda,xvda,w',\n  [ 1, 2 ], # two\n ]\nvif += ['a']");
-        Assert.Equal("[phy:/dev/sda,xvda,w, [1, 2]]", result.Configuration!.Kept["disk"]);
-        Assert.Equal("[a]", result.Configuration.Kept["vif"]);
+        ConfigurationResult result = Read(Minimal + "pci = [ '01:00.0',\n  [ 1, 2 ], # two\n ]\nvtpm += ['a']");
+        Assert.Equal("[01:00.0, [1, 2]]", result.Configuration!.Kept["pci"]);
+        Assert.Equal("[a]", result.Configuration.Kept["vtpm"]);
     }
 
     [Fact]

@@ -1,4 +1,5 @@
 using System.Globalization;
+using Shinano.Control.Configuration.Disks;
 using Shinano.Control.Configuration.Syntax;
 
 namespace Shinano.Control.Configuration;
@@ -64,6 +65,7 @@ internal sealed class ConfigurationBuilder(
             CommandLine = ReadCommandLine(),
             CpuEngine = ReadEngine(),
             CodeCacheMebibytes = ReadCodeCache(),
+            Disks = ReadDisks(),
             OnPoweroff = Action("on_poweroff", LifecycleAction.Destroy),
             OnReboot = Action("on_reboot", LifecycleAction.Restart),
             OnCrash = Action("on_crash", LifecycleAction.Destroy),
@@ -72,6 +74,9 @@ internal sealed class ConfigurationBuilder(
         };
         return diagnostics.HasErrors ? null : configuration;
     }
+
+    private IReadOnlyList<DiskConfiguration> ReadDisks() =>
+        entries.TryGetValue("disk", out ConfigurationEntry? entry) ? new DiskListReader(entry, diagnostics).Read() : [];
 
     private string? ReadName()
     {

@@ -113,7 +113,7 @@ public static class ConfigurationReader
             }
         }
 
-        entries[key] = new ConfigurationEntry(key, value, source, position);
+        entries[key] = new ConfigurationEntry(key, value, source, position, locate);
     }
 
     private static ConfigValue? Append(ConfigValue first, ConfigValue second) => (first, second) switch

@@ -1,3 +1,5 @@
+using Shinano.Control.Configuration.Disks;
+
 namespace Shinano.Control.Configuration;
 
 /// <summary>A domain as its configuration asks for it, checked for types and ranges but not against this host.</summary>
@@ -39,6 +41,9 @@ public sealed record DomainConfiguration
     public LifecycleAction OnCrash { get; init; } = LifecycleAction.Destroy;
 
     public LifecycleAction OnWatchdog { get; init; } = LifecycleAction.Destroy;
+
+    /// <summary>Disks, in the order of the configuration; each has a number of its own.</summary>
+    public IReadOnlyList<DiskConfiguration> Disks { get; init; } = [];
 
     /// <summary>Keys of xl.cfg(5) that were set and are kept but do nothing yet, with their values as text.</summary>
     public IReadOnlyDictionary<string, string> Kept { get; init; } = new Dictionary<string, string>();

@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Net.Sockets;
+using Shinano.Control.Daemon.Devices;
 using Shinano.Control.Daemon.Domains;
 using Shinano.Control.Daemon.Http;
 using Shinano.Linux;
@@ -97,6 +98,12 @@ internal sealed class XendHost : IAsyncDisposable
         builder.Services.AddSingleton(TimeProvider.System);
         builder.Services.AddSingleton<HostFacts>();
         builder.Services.AddSingleton<DomainLogs>();
+        builder.Services.AddSingleton<DeviceTree>();
+        builder.Services.AddSingleton<IVolumeResolver, NoVolumes>();
+        builder.Services.AddSingleton<DiskPlanner>();
+        builder.Services.AddSingleton<HotplugEvents>();
+        builder.Services.AddSingleton<DomainDevices>();
+        builder.Services.AddSingleton<DiskOperations>();
         builder.Services.AddSingleton<DomainTree>();
         builder.Services.AddSingleton<DomainRegistry>();
         builder.Services.AddSingleton<DomainStarter>();

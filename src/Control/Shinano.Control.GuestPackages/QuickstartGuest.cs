@@ -27,6 +27,7 @@ public sealed record QuickstartGuest(string KernelPath, string RamdiskPath, stri
     /// <param name="kernelPackage">A kernel package or metapackage.</param>
     /// <param name="extraFiles">Further files for the ramdisk.</param>
     /// <param name="runScript">See <see cref="QuickstartRamdisk.RunScript"/>.</param>
+    /// <param name="modules">Further modules of the kernel to load, by name.</param>
     /// <param name="progress">Told of each step of fetching.</param>
     /// <param name="cancellation">Ends fetching.</param>
     /// <exception cref="GuestPackageUnavailableException">Something is missing and cannot be fetched; the message says what to do.</exception>
@@ -35,6 +36,7 @@ public sealed record QuickstartGuest(string KernelPath, string RamdiskPath, stri
         string kernelPackage = CloudKernel,
         IReadOnlyList<RamdiskFile>? extraFiles = null,
         string? runScript = null,
+        IReadOnlyList<string>? modules = null,
         IProgress<PackageProgress>? progress = null,
         CancellationToken cancellation = default)
     {
@@ -44,7 +46,7 @@ public sealed record QuickstartGuest(string KernelPath, string RamdiskPath, stri
         {
             Busybox = await File.ReadAllBytesAsync(busybox, cancellation).ConfigureAwait(false),
             Applets = await ListAppletsAsync(cache, busybox, cancellation).ConfigureAwait(false),
-            Modules = kernel.ResolveModules("xenfs"),
+            Modules = kernel.ResolveModules(["xenfs", .. modules ?? []]),
             ExtraFiles = extraFiles ?? [],
             RunScript = runScript,
         };

@@ -76,6 +76,13 @@ public static partial class FileStorage
             };
     }
 
+    /// <summary>A path without links and dots (realpath(3)); null when it names nothing.</summary>
+    public static string? ResolvePath(string path)
+    {
+        byte[] buffer = new byte[4096]; // PATH_MAX, linux/limits.h
+        return RealPath(path, buffer) == 0 ? null : System.Text.Encoding.UTF8.GetString(buffer.AsSpan(0, Array.IndexOf(buffer, (byte)0)));
+    }
+
     /// <summary>The length of a block device.</summary>
     /// <exception cref="IOException">It is no block device.</exception>
     public static long GetBlockDeviceLength(SafeFileHandle device)
@@ -132,6 +139,9 @@ public static partial class FileStorage
 
     [LibraryImport("libc", EntryPoint = "stat", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
     private static partial int Status(string path, [Out] byte[] status);
+
+    [LibraryImport("libc", EntryPoint = "realpath", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
+    private static partial nint RealPath(string path, [Out] byte[] resolved);
 
     [LibraryImport("libc", EntryPoint = "fallocate", SetLastError = true)]
     private static partial int Allocate(SafeFileHandle file, int mode, long offset, long length);

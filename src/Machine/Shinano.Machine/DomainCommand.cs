@@ -41,6 +41,9 @@ internal static class DomainCommand
     private static async Task<int> ServeAsync(DomainSpec spec)
     {
         DomainControl? control = null;
+        // Disks block threads of the pool: what answers xend and the guest must not wait for the pool to grow.
+        ThreadPool.GetMinThreads(out int workers, out int ports);
+        ThreadPool.SetMinThreads(Math.Max(workers, 16), ports);
         using ControlServer server = new(spec.ControlSocketPath, events => control = new DomainControl(spec, events));
         using PosixSignalRegistration terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, context =>
         {

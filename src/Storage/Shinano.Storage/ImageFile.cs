@@ -1,3 +1,5 @@
+using Shinano.Storage.Qcow2;
+
 namespace Shinano.Storage;
 
 /// <summary>Opens images by their stated format.</summary>
@@ -14,7 +16,7 @@ public static class ImageFile
         return reference.Format switch
         {
             ImageFormat.Raw => ValueTask.FromResult<IBlockImage>(RawImage.Open(reference)),
-            _ => throw new InvalidImageException($"'{reference.Path}': format {reference.Format} is not supported yet"),
+            _ => ValueTask.FromResult<IBlockImage>(Qcow2Opener.Open(reference)),
         };
     }
 }

@@ -5,7 +5,7 @@ using Shinano.Control.Api.Xend;
 
 namespace Shinano.Cli.Xentop;
 
-/// <summary>xentop's lines: the classic head and columns. Network and block columns are 0 until domains have such devices.</summary>
+/// <summary>xentop's lines: the classic head and columns. Network columns are 0 until domains have such devices.</summary>
 internal static class TopText
 {
     public const string Columns =
@@ -46,8 +46,13 @@ internal static class TopText
         string maximum = domain.MaxMemoryBytes is { } max ? Format($"{max >> 10}") : "no limit";
         string maximumPercent = domain.MaxMemoryBytes is { } ceiling ? Percent(ceiling, total) : "n/a";
         return Format(
-            $"{name,10} {DomainText.State(domain.State)} {domain.CpuTimeNanoseconds / 1_000_000_000,10} {cpuPercent,6:F1} {domain.MemoryBytes >> 10,10} {Percent(domain.MemoryBytes, total),6} {maximum,10} {maximumPercent,9} {domain.Vcpus,5} {0,4} {0,8} {0,8} {0,4} {0,8} {0,8} {0,8} {0,4}");
+            $"{name,10} {DomainText.State(domain.State)} {domain.CpuTimeNanoseconds / 1_000_000_000,10} {cpuPercent,6:F1} {domain.MemoryBytes >> 10,10} {Percent(domain.MemoryBytes, total),6} {maximum,10} {maximumPercent,9} {domain.Vcpus,5} {0,4} {0,8} {0,8} {Disks(domain),4} {Sum(domain, "oo_req"),8} {Sum(domain, "rd_req"),8} {Sum(domain, "wr_req"),8} {0,4}");
     }
+
+    private static int Disks(DomainSummary domain) => domain.Devices.Count(device => device.Kind == "vbd");
+
+    private static long Sum(DomainSummary domain, string counter) =>
+        domain.Devices.Where(device => device.Kind == "vbd").SelectMany(device => device.Counters).Where(one => one.Name == counter).Sum(one => one.Value);
 
     private static string Percent(long part, long whole) => Format($"{(whole == 0 ? 0 : part * 100.0 / whole):F1}");
 

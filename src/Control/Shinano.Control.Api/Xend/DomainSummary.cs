@@ -1,4 +1,5 @@
 using Shinano.Control.Api.Domains;
+using Shinano.Control.Api.Domains.Devices;
 
 namespace Shinano.Control.Api.Xend;
 
@@ -40,4 +41,7 @@ public sealed record DomainSummary
     public bool Responding { get; init; } = true;
 
     public IReadOnlyList<VcpuStatus> VcpuDetails { get; init; } = [];
+
+    /// <summary>Its devices, with what they have counted.</summary>
+    public IReadOnlyList<DeviceStatus> Devices { get; init; } = [];
 }

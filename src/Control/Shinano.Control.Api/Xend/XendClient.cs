@@ -106,6 +106,18 @@ public sealed class XendClient : IDisposable
         return await ReadAsync<DumpResult>(response, cancellationToken);
     }
 
+    public Task<IReadOnlyList<DiskDetails>> ListDisksAsync(string domain, CancellationToken cancellationToken) =>
+        GetAsync<IReadOnlyList<DiskDetails>>($"domains/{Escape(domain)}/block", cancellationToken);
+
+    public Task AttachDiskAsync(string domain, DiskRequest request, CancellationToken cancellationToken) =>
+        PostAsync(domain, "block-attach", request, cancellationToken);
+
+    public Task DetachDiskAsync(string domain, DetachRequest request, CancellationToken cancellationToken) =>
+        PostAsync(domain, "block-detach", request, cancellationToken);
+
+    public Task ConfigureDiskAsync(string domain, DiskRequest request, CancellationToken cancellationToken) =>
+        PostAsync(domain, "block-configure", request, cancellationToken);
+
     public Task<IReadOnlyList<PerfCounter>> GetCountersAsync(string domain, CancellationToken cancellationToken) =>
         GetAsync<IReadOnlyList<PerfCounter>>($"domains/{Escape(domain)}/counters", cancellationToken);
 

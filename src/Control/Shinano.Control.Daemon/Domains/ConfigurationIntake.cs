@@ -1,6 +1,7 @@
 using Shinano.Control.Api.Domains;
 using Shinano.Control.Api.Xend;
 using Shinano.Control.Configuration;
+using Shinano.Control.Configuration.Disks;
 
 namespace Shinano.Control.Daemon.Domains;
 
@@ -28,5 +29,10 @@ internal static class ConfigurationIntake
     {
         Kernel = Path.GetFullPath(configuration.Kernel, workingDirectory),
         Ramdisk = configuration.Ramdisk is { } ramdisk ? Path.GetFullPath(ramdisk, workingDirectory) : null,
+        Disks = [.. configuration.Disks.Select(disk => Anchor(disk, workingDirectory))],
     };
+
+    /// <summary>Makes a disk's path absolute.</summary>
+    public static DiskConfiguration Anchor(DiskConfiguration disk, string workingDirectory) =>
+        disk.Target is { } target ? disk with { Target = Path.GetFullPath(target, workingDirectory) } : disk;
 }

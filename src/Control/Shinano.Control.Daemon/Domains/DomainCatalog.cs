@@ -91,6 +91,7 @@ internal sealed class DomainCatalog(DomainRegistry registry, ManagedDomains mana
             Managed = managed.TryFind(record.Name) is not null,
             Responding = responding,
             VcpuDetails = status?.Vcpus ?? [],
+            Devices = status?.Devices ?? [],
         };
     }
 }

@@ -1,12 +1,13 @@
 using Shinano.Control.Api.Domains;
 using Shinano.Control.Api.Xend;
 using Shinano.Control.Configuration;
+using Shinano.Control.Daemon.Devices;
 
 namespace Shinano.Control.Daemon.Domains;
 
 /// <summary>Watches domains and does what is to be done when one ends (on_poweroff, on_reboot, on_crash, on_watchdog).</summary>
 internal sealed class DomainLifecycle(
-    DomainRegistry registry, DomainStarter starter, DomainTree tree, DomainLogs logs, TimeProvider clock, ILogger<DomainLifecycle> logger)
+    DomainRegistry registry, DomainStarter starter, DomainTree tree, DomainDevices devices, DomainLogs logs, TimeProvider clock, ILogger<DomainLifecycle> logger)
 {
     /// <summary>More restarts than this within <see cref="RestartWindow"/>, and the domain stays down.</summary>
     private const int MaximumRestarts = 5;
@@ -18,7 +19,11 @@ internal sealed class DomainLifecycle(
     public void Watch(DomainEntry entry)
     {
         DomainConnection connection = entry.Connection!;
+        connection.OnDeviceEnded = (_, _) => InBackground(entry, () => ReconcileAsync(entry));
         connection.ObserveShutdown(reason => InBackground(entry, () => HandleShutdownAsync(entry, reason)));
+
+        // What ended while no xend was there.
+        InBackground(entry, () => ReconcileAsync(entry));
         InBackground(entry, async () =>
         {
             await connection.Closed;
@@ -271,6 +276,23 @@ internal sealed class DomainLifecycle(
         catch (IOException e)
         {
             logger.LogWarning("domain {Id} '{Name}': xenstore was not told of its end: {Message}", entry.Id, entry.Record.Name, e.Message);
+        }
+    }
+
+    /// <summary>The guest has let go of a device, after all or while nobody was there.</summary>
+    private async Task ReconcileAsync(DomainEntry entry)
+    {
+        await entry.Gate.WaitAsync();
+        try
+        {
+            if (!entry.Ended)
+            {
+                await devices.ReconcileAsync(entry, CancellationToken.None);
+            }
+        }
+        finally
+        {
+            entry.Gate.Release();
         }
     }
 

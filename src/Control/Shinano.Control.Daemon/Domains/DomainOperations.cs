@@ -167,7 +167,8 @@ internal sealed class DomainOperations(
 
     private static DomainFailureException Invalid(string message) => new(DomainFailureCode.InvalidArgument, message);
 
-    private DomainEntry FindRunning(string domain)
+    /// <summary>A domain that has a process; a named failure otherwise.</summary>
+    public DomainEntry FindRunning(string domain)
     {
         if (registry.TryFind(domain) is null && managed.TryFind(domain) is not null)
         {

@@ -1,6 +1,7 @@
 using Shinano.Control.Api;
 using Shinano.Control.Api.Domains;
 using Shinano.Control.Configuration;
+using Shinano.Control.Daemon.Devices;
 using Shinano.Linux;
 using Shinano.XenStore.Protocol;
 
@@ -8,7 +9,7 @@ namespace Shinano.Control.Daemon.Domains;
 
 /// <summary>Makes a domain of a configuration: all of it, or nothing that stays behind.</summary>
 internal sealed class DomainStarter(
-    ShinanoPaths paths, DomainRegistry registry, DomainTree tree, DomainLogs logs, HostFacts host, ILogger<DomainStarter> logger)
+    ShinanoPaths paths, DomainRegistry registry, DomainTree tree, DomainDevices devices, DomainLogs logs, HostFacts host, ILogger<DomainStarter> logger)
 {
     /// <summary>Reading a kernel and a ramdisk from a slow disk and decompressing them.</summary>
     private static readonly TimeSpan BuildPatience = TimeSpan.FromMinutes(5);
@@ -22,11 +23,13 @@ internal sealed class DomainStarter(
     {
         registry.DemandFree(configuration.Name, configuration.Uuid);
         CheckAgainstHost(configuration);
+        IReadOnlyList<DevicePlan> plans = devices.PlansOf(configuration);
         DomainEntry entry = Prepare(configuration, restarts);
         await entry.Gate.WaitAsync(cancellationToken);
         try
         {
             await BuildAsync(entry, progress, cancellationToken);
+            await AttachAsync(entry, plans, progress, cancellationToken);
             return entry;
         }
         catch (Exception e)
@@ -107,8 +110,18 @@ internal sealed class DomainStarter(
         DomainBuildResult build = await connection.CallAsync((domain, token) => domain.BuildAsync(token), BuildPatience, cancellationToken);
         connection.OnProgress = null;
         tree.Write(entry.Record, build);
-        entry.Update(record => record with { Phase = DomainPhase.Live });
         logger.LogInformation("domain {Id} '{Name}' is built by process {Process}", entry.Id, spec.Name, process.Id);
+    }
+
+    private async Task AttachAsync(DomainEntry entry, IReadOnlyList<DevicePlan> plans, Action<BuildProgress>? progress, CancellationToken cancellationToken)
+    {
+        foreach (DevicePlan plan in plans)
+        {
+            progress?.Invoke(new BuildProgress("device", $"{plan.Spec.Kind}/{plan.Spec.Id}", 0));
+            await devices.AttachAsync(entry, plan, cancellationToken);
+        }
+
+        entry.Update(record => record with { Phase = DomainPhase.Live });
     }
 
     private DomainEntry Prepare(DomainConfiguration configuration, IReadOnlyList<DateTimeOffset> restarts)

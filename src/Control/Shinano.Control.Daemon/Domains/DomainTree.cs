@@ -1,5 +1,6 @@
 using System.Globalization;
 using Shinano.Control.Api.Domains;
+using Shinano.Control.Daemon.Devices;
 using Shinano.XenAbi;
 using Shinano.XenStore.Protocol;
 using Shinano.XenStore.Server;
@@ -10,7 +11,7 @@ namespace Shinano.Control.Daemon.Domains;
 /// Lays out a domain's nodes (docs/misc/xenstore-paths) with the rights that Xen's toolstack gives: the guest reads what describes it and
 /// writes where it answers.
 /// </summary>
-internal sealed class DomainTree(LocalStore store)
+internal sealed class DomainTree(LocalStore store, DeviceTree devices)
 {
     /// <summary>console/limit: bytes of backlog (docs/misc/console.txt).</summary>
     private const int ConsoleLimit = 1 << 20;
@@ -87,6 +88,7 @@ internal sealed class DomainTree(LocalStore store)
     public void Remove(int id, Guid? uuid)
     {
         store.ReleaseDomain(Number(id));
+        devices.RemoveAll(id);
         store.Transact(nodes =>
         {
             nodes.Remove(DomainPath(id));

@@ -1,6 +1,7 @@
 using Shinano.Control.Api;
 using Shinano.Control.Api.Domains;
 using Shinano.Control.Api.Xend;
+using Shinano.Control.Daemon.Devices;
 using Shinano.Control.Daemon.Domains;
 
 namespace Shinano.Control.Daemon.Http;
@@ -80,6 +81,14 @@ internal static class XendApi
             await o.TriggerAsync(domain, await ReadAsync<TriggerRequest>(context), token));
         domain.MapPost("/dump-core", async (HttpContext context, DomainOperations o, string domain, CancellationToken token) =>
             Json(await o.DumpCoreAsync(domain, await ReadAsync<DumpRequest>(context), token)));
+        domain.MapGet("/block", async (DomainOperations o, DiskOperations disks, string domain, CancellationToken token) =>
+            Json(await disks.ListAsync(o.FindRunning(domain), token)));
+        domain.MapPost("/block-attach", async (HttpContext context, DomainOperations o, DiskOperations disks, string domain, CancellationToken token) =>
+            await disks.AttachAsync(o.FindRunning(domain), await ReadAsync<DiskRequest>(context), token));
+        domain.MapPost("/block-detach", async (HttpContext context, DomainOperations o, DiskOperations disks, string domain, CancellationToken token) =>
+            await disks.DetachAsync(o.FindRunning(domain), await ReadAsync<DetachRequest>(context), token));
+        domain.MapPost("/block-configure", async (HttpContext context, DomainOperations o, DiskOperations disks, string domain, CancellationToken token) =>
+            await disks.ConfigureAsync(o.FindRunning(domain), await ReadAsync<DiskRequest>(context), token));
         domain.MapGet("/counters", async (DomainOperations o, string domain, CancellationToken token) =>
             Json(await o.ReadCountersAsync(domain, token)));
         domain.MapGet("/performance", async (DomainOperations o, string domain, CancellationToken token) =>

@@ -1,5 +1,7 @@
 using Shinano.Control.Api.Domains.Devices;
+using Shinano.Devices.Paravirtual.Block;
 using Shinano.Devices.Paravirtual.XenBus;
+using Shinano.Storage;
 
 namespace Shinano.Machine.Devices;
 
@@ -8,15 +10,32 @@ internal static class DeviceFactory
 {
     /// <exception cref="BackEndException">There is no back end for it.</exception>
     /// <exception cref="IOException">A file cannot be opened.</exception>
-    public static Task<IBackEndDevice> CreateAsync(DeviceSpec spec, CancellationToken cancellation) => spec switch
+    public static async Task<IBackEndDevice> CreateAsync(DeviceSpec spec, CancellationToken cancellation) => spec switch
     {
+        DiskDeviceSpec disk => await BlockBackEnd.CreateAsync(SettingsOf(disk), token => OpenAsync(disk, token), cancellation).ConfigureAwait(false),
         _ => throw new BackEndException($"there is no back end for {spec.Kind}"),
     };
 
     /// <summary>Changes an attached device to what a new specification says.</summary>
     /// <exception cref="BackEndException">The device cannot be changed so.</exception>
+    /// <exception cref="IOException">A file cannot be opened.</exception>
     public static Task ReconfigureAsync(IBackEndDevice device, DeviceSpec spec, CancellationToken cancellation) => (device, spec) switch
     {
+        (BlockBackEnd block, DiskDeviceSpec disk) => block.ReplaceAsync(token => OpenAsync(disk, token), cancellation),
         _ => throw new BackEndException($"{spec.Kind}/{spec.Id} cannot be changed while it is attached"),
     };
+
+    private static BlockSettings SettingsOf(DiskDeviceSpec disk) => new()
+    {
+        Id = disk.Id,
+        ReadOnly = disk.ReadOnly,
+        IsCdrom = disk.IsCdrom,
+        Discard = disk.Discard && !disk.ReadOnly,
+    };
+
+    private static async ValueTask<IBlockImage?> OpenAsync(DiskDeviceSpec disk, CancellationToken cancellation) => disk.Path is { } path
+        ? await ImageFile.OpenAsync(
+            new ImageReference(path, disk.Format == DiskImageFormat.Qcow2 ? ImageFormat.Qcow2 : ImageFormat.Raw) { ReadOnly = disk.ReadOnly },
+            cancellation).ConfigureAwait(false)
+        : null;
 }

@@ -1,0 +1,108 @@
+using System.Globalization;
+using Shinano.Control.Api.Domains;
+using Shinano.Control.Api.Xend;
+using Shinano.Control.Configuration.Disks;
+using Shinano.Control.Daemon.Domains;
+
+namespace Shinano.Control.Daemon.Devices;
+
+/// <summary>xm's verbs about disks.</summary>
+internal sealed class DiskOperations(DomainDevices devices, DiskPlanner planner, DeviceTree tree)
+{
+    private const string Kind = "vbd";
+
+    public async Task AttachAsync(DomainEntry entry, DiskRequest request, CancellationToken cancellationToken)
+    {
+        DiskConfiguration disk = Parse(request);
+        await entry.Gate.WaitAsync(cancellationToken);
+        try
+        {
+            await devices.AttachAsync(entry, planner.Plan(disk), cancellationToken);
+            entry.Update(record => record with
+            {
+                Configuration = record.Configuration with { Disks = [.. record.Configuration.Disks.Where(other => other.Number != disk.Number), disk] },
+            });
+        }
+        finally
+        {
+            entry.Gate.Release();
+        }
+    }
+
+    /// <summary>Detaches a disk, named by its name in the guest or its number.</summary>
+    public async Task DetachAsync(DomainEntry entry, DetachRequest request, CancellationToken cancellationToken)
+    {
+        string id = NumberOf(request.Device);
+        await entry.Gate.WaitAsync(cancellationToken);
+        try
+        {
+            await devices.DetachAsync(entry, Kind, id, request.Force, cancellationToken);
+        }
+        finally
+        {
+            entry.Gate.Release();
+        }
+    }
+
+    /// <summary>Puts another medium into a drive; for a disk that stays, tells the guest its file's present size.</summary>
+    public async Task ConfigureAsync(DomainEntry entry, DiskRequest request, CancellationToken cancellationToken)
+    {
+        DiskConfiguration disk = Parse(request);
+        await entry.Gate.WaitAsync(cancellationToken);
+        try
+        {
+            DiskConfiguration present = entry.Record.Configuration.Disks.FirstOrDefault(other => other.Number == disk.Number)
+                ?? throw Invalid($"domain '{entry.Record.Name}' has no disk {disk.VirtualDevice}");
+            if (present.IsCdrom != disk.IsCdrom || present.ReadOnly != disk.ReadOnly)
+            {
+                throw Invalid($"{disk.VirtualDevice}: type and access cannot change while it is attached");
+            }
+
+            DevicePlan plan = planner.Plan(disk);
+            await devices.ReconfigureAsync(entry, plan.Spec, DiskPlanner.MediumNodes(plan), cancellationToken);
+            entry.Update(record => record with
+            {
+                Configuration = record.Configuration with { Disks = [.. record.Configuration.Disks.Select(other => other.Number == disk.Number ? disk : other)] },
+            });
+        }
+        finally
+        {
+            entry.Gate.Release();
+        }
+    }
+
+    public async Task<IReadOnlyList<DiskDetails>> ListAsync(DomainEntry entry, CancellationToken cancellationToken)
+    {
+        (DomainStatus? status, _) = await entry.GetStatusAsync(cancellationToken);
+        return
+        [
+            .. tree.List(entry.Id, Kind).Select(id => new DiskDetails
+            {
+                Id = id,
+                VirtualDevice = tree.ReadBack(entry.Id, Kind, id, "dev") ?? id,
+                State = int.TryParse(tree.ReadBack(entry.Id, Kind, id, "state"), NumberStyles.None, CultureInfo.InvariantCulture, out int state) ? state : 0,
+                EventChannel = tree.ReadFront(entry.Id, Kind, id, "event-channel") ?? tree.ReadFront(entry.Id, Kind, id, "queue-0/event-channel"),
+                RingReference = tree.ReadFront(entry.Id, Kind, id, "ring-ref")
+                    ?? tree.ReadFront(entry.Id, Kind, id, "ring-ref0") ?? tree.ReadFront(entry.Id, Kind, id, "queue-0/ring-ref"),
+                BackEndPath = DeviceTree.BackPath(entry.Id, Kind, id),
+                Parameters = tree.ReadBack(entry.Id, Kind, id, "params") ?? "",
+                Mode = tree.ReadBack(entry.Id, Kind, id, "mode") ?? "",
+                Status = status?.Devices.FirstOrDefault(device => device.Kind == Kind && device.Id == id),
+            }),
+        ];
+    }
+
+    private static DiskConfiguration Parse(DiskRequest request)
+    {
+        (DiskConfiguration? disk, string? problem, int at, _) = DiskString.Read(request.Disk);
+        return disk is null
+            ? throw Invalid($"disk '{request.Disk}': at character {at + 1}: {problem}")
+            : ConfigurationIntake.Anchor(disk, request.WorkingDirectory);
+    }
+
+    private static string NumberOf(string device) => VirtualDiskName.TryParse(device, out int number)
+        ? number.ToString(CultureInfo.InvariantCulture)
+        : throw Invalid($"'{device}' is no virtual device: xvda, or a number of xm block-list");
+
+    private static DomainFailureException Invalid(string message) => new(DomainFailureCode.InvalidArgument, message);
+}

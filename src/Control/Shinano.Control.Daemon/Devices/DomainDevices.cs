@@ -1,0 +1,126 @@
+using Shinano.Control.Api.Domains;
+using Shinano.Control.Api.Domains.Devices;
+using Shinano.Control.Configuration;
+using Shinano.Control.Daemon.Domains;
+
+namespace Shinano.Control.Daemon.Devices;
+
+/// <summary>Attaches and detaches devices: nodes, hot-plug hand-shake and scripts, and the back end in the domain process.</summary>
+internal sealed class DomainDevices(DeviceTree tree, DiskPlanner disks, HotplugEvents scripts, ILogger<DomainDevices> logger)
+{
+    /// <summary>Opening an image on a slow disk.</summary>
+    private static readonly TimeSpan AttachPatience = TimeSpan.FromSeconds(30);
+
+    /// <summary>libxl: LIBXL_DESTROY_TIMEOUT is 10 s for a guest that does not let go.</summary>
+    private static readonly TimeSpan DetachPatience = TimeSpan.FromSeconds(10);
+
+    /// <summary>The devices that a configuration asks for, in the order in which they are made.</summary>
+    public IReadOnlyList<DevicePlan> PlansOf(DomainConfiguration configuration) => [.. configuration.Disks.Select(disks.Plan)];
+
+    /// <summary>Attaches a device to a built domain. Nothing stays behind when it fails.</summary>
+    /// <exception cref="DomainFailureException">The script, or the domain process, refused.</exception>
+    public async Task AttachAsync(DomainEntry entry, DevicePlan plan, CancellationToken cancellationToken)
+    {
+        DeviceSpec spec = plan.Spec;
+        string back = DeviceTree.BackPath(entry.Id, spec.Kind, spec.Id);
+        if (tree.ReadBack(entry.Id, spec.Kind, spec.Id, "state") is not null)
+        {
+            throw new DomainFailureException(DomainFailureCode.Duplicate, $"domain '{entry.Record.Name}' has a device {spec.Kind}/{spec.Id} already");
+        }
+
+        tree.Write(entry.Id, plan);
+        try
+        {
+            await scripts.RunAsync(plan.HotplugEvent, "add", spec.Kind, back, cancellationToken);
+            await entry.RequireConnection().CallAsync((process, token) => process.AttachDeviceAsync(spec, token), AttachPatience, cancellationToken);
+            tree.Change(entry.Id, spec.Kind, spec.Id, [.. plan.HotplugNodes, ("hotplug-status", "connected")]);
+        }
+        catch (Exception e)
+        {
+            // For who watches the hand-shake; the nodes go right after.
+            tree.Change(entry.Id, spec.Kind, spec.Id, [("hotplug-error", e.Message), ("hotplug-status", "error")]);
+            tree.Remove(entry.Id, spec.Kind, spec.Id);
+            throw;
+        }
+
+        logger.LogInformation("domain {Id} '{Name}': device {Kind}/{Device} is attached", entry.Id, entry.Record.Name, spec.Kind, spec.Id);
+    }
+
+    /// <summary>Detaches a device; its nodes are gone when this returns.</summary>
+    /// <param name="force">Do not ask the guest.</param>
+    /// <exception cref="DomainFailureException">There is no such device, or the guest has not let go in time; it goes when the guest does.</exception>
+    public async Task DetachAsync(DomainEntry entry, string kind, string id, bool force, CancellationToken cancellationToken)
+    {
+        if (tree.ReadBack(entry.Id, kind, id, "state") is null)
+        {
+            throw new DomainFailureException(DomainFailureCode.InvalidArgument, $"domain '{entry.Record.Name}' has no device {kind}/{id}");
+        }
+
+        tree.Change(entry.Id, kind, id, [("online", "0")]);
+        try
+        {
+            await entry.RequireConnection().CallAsync((process, token) => process.DetachDeviceAsync(kind, id, force, token), DetachPatience, cancellationToken);
+        }
+        catch (DomainFailureException e) when (e.Failure.Code == DomainFailureCode.TimedOut)
+        {
+            throw new DomainFailureException(
+                DomainFailureCode.TimedOut,
+                $"the guest has not let go of {kind}/{id} within {DetachPatience.TotalSeconds:0} s; it goes when the guest does, or with force",
+                e);
+        }
+        catch (DomainFailureException e) when (e.Failure.Code == DomainFailureCode.InvalidArgument)
+        {
+            // The back end has ended before: only the nodes were left.
+        }
+
+        await FinishAsync(entry, kind, id);
+    }
+
+    /// <summary>Changes an attached device.</summary>
+    public async Task ReconfigureAsync(DomainEntry entry, DeviceSpec spec, IEnumerable<(string Node, string Value)> nodes, CancellationToken cancellationToken)
+    {
+        await entry.RequireConnection().CallAsync((process, token) => process.ReconfigureDeviceAsync(spec, token), AttachPatience, cancellationToken);
+        tree.Change(entry.Id, spec.Kind, spec.Id, nodes);
+    }
+
+    /// <summary>Removes the nodes of devices that the domain process does not have any more: they ended while nobody waited.</summary>
+    public async Task ReconcileAsync(DomainEntry entry, CancellationToken cancellationToken)
+    {
+        IReadOnlyList<DeviceStatus> present = await entry.RequireConnection().CallAsync(
+            (process, token) => process.GetDevicesAsync(token), DomainEntry.QuickCall, cancellationToken);
+        foreach ((string kind, string id) in tree.List(entry.Id))
+        {
+            if (!present.Any(device => device.Kind == kind && device.Id == id))
+            {
+                await FinishAsync(entry, kind, id);
+            }
+        }
+    }
+
+    /// <summary>A back end has ended: its nodes go, if they are still there.</summary>
+    private async Task FinishAsync(DomainEntry entry, string kind, string id)
+    {
+        if (tree.ReadBack(entry.Id, kind, id, "state") is null)
+        {
+            return;
+        }
+
+        string back = DeviceTree.BackPath(entry.Id, kind, id);
+        try
+        {
+            await scripts.RunAsync($"{kind}-event", "remove", kind, back, CancellationToken.None);
+        }
+        catch (DomainFailureException e)
+        {
+            logger.LogWarning("domain {Id} '{Name}': {Message}", entry.Id, entry.Record.Name, e.Message);
+        }
+
+        tree.Remove(entry.Id, kind, id);
+        entry.Update(record => record with { Configuration = Without(record.Configuration, kind, id) });
+        logger.LogInformation("domain {Id} '{Name}': device {Kind}/{Device} is detached", entry.Id, entry.Record.Name, kind, id);
+    }
+
+    private static DomainConfiguration Without(DomainConfiguration configuration, string kind, string id) => kind == "vbd"
+        ? configuration with { Disks = [.. configuration.Disks.Where(disk => disk.Number.ToString(System.Globalization.CultureInfo.InvariantCulture) != id)] }
+        : configuration;
+}

@@ -1,0 +1,176 @@
+using System.Diagnostics;
+using System.Security.Cryptography;
+
+namespace Shinano.EndToEnd.Tests;
+
+/// <summary>Debian's kernel and its xen-blkfront against our back end.</summary>
+public sealed class DiskTests(DiskGuestFiles files) : IClassFixture<DiskGuestFiles>
+{
+    private const int DiskSize = 32 << 20;
+
+    private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
+
+    [Fact]
+    public async Task A_guest_reads_what_the_host_wrote_and_the_host_what_the_guest_wrote()
+    {
+        await using Host host = Host.Create();
+        string image = Path.Combine(host.Home, "disk.img");
+        byte[] content = RandomNumberGenerator.GetBytes(DiskSize);
+        await File.WriteAllBytesAsync(image, content, Cancellation);
+        ToolResult result = await RunAsync(
+            host,
+            $"vcpus = 2\ndisk = [ 'file:{image},xvda,w', '{image}.ro,raw,xvdb,ro' ]",
+            """
+            sha256sum /dev/xvda | sed 's/^/read=/'
+            dd if=/dev/xvda of=/dev/xvda bs=1M seek=16 count=16 conv=notrunc,fsync
+            sed 's/^/cache=/' /sys/block/xvda/queue/write_cache
+            ls /sys/block/xvda/mq | wc -l | sed 's/^/queues=/'
+            blockdev --getro /dev/xvdb | sed 's/^/readonly=/'
+            poweroff -f
+
+            """,
+            () => File.Copy(image, image + ".ro"));
+        Assert.Contains($"read={Convert.ToHexStringLower(SHA256.HashData(content))}", result.Output, StringComparison.Ordinal);
+        Assert.Contains("cache=write back", result.Output, StringComparison.Ordinal);
+        Assert.Contains("queues=2", result.Output, StringComparison.Ordinal);
+        Assert.Contains("readonly=1", result.Output, StringComparison.Ordinal);
+        Assert.Equal(SHA256.HashData(content), SHA256.HashData(await File.ReadAllBytesAsync(image + ".ro", Cancellation)));
+        content.AsSpan(0, DiskSize / 2).CopyTo(content.AsSpan(DiskSize / 2));
+        Assert.Equal(SHA256.HashData(content), SHA256.HashData(await File.ReadAllBytesAsync(image, Cancellation)));
+    }
+
+    [Fact]
+    public async Task A_file_system_of_the_hosts_is_mounted_filled_and_found_in_order()
+    {
+        Assert.SkipUnless(File.Exists("/usr/sbin/mkfs.ext4"), "mkfs.ext4 (e2fsprogs) is not installed");
+        await using Host host = Host.Create();
+        string image = Path.Combine(host.Home, "fs.img");
+        MakeFileSystem(image);
+        ToolResult result = await RunAsync(
+            host,
+            $"disk = [ 'file:{image},xvda,w' ]",
+            """
+            mount -t ext4 /dev/xvda /mnt || mkdir -p /mnt && mount -t ext4 /dev/xvda /mnt
+            dd if=/dev/urandom of=/mnt/data bs=64k count=64
+            md5sum /mnt/data | cut -d' ' -f1 >/mnt/sum
+            umount /mnt && mount -t ext4 /dev/xvda /mnt
+            [ "$(md5sum /mnt/data | cut -d' ' -f1)" = "$(cat /mnt/sum)" ] && echo sum=good
+            fstrim -v /mnt; umount /mnt
+            poweroff -f
+
+            """);
+        Assert.Contains("sum=good", result.Output, StringComparison.Ordinal);
+        using Process check = Process.Start(new ProcessStartInfo("/usr/sbin/e2fsck", ["-f", "-n", image]) { RedirectStandardOutput = true })!;
+        string said = await check.StandardOutput.ReadToEndAsync(Cancellation);
+        await check.WaitForExitAsync(Cancellation);
+        Assert.True(check.ExitCode == 0, said);
+    }
+
+    [Fact]
+    public async Task A_disk_comes_and_goes_while_the_guest_runs_and_xend_is_killed()
+    {
+        await using Host host = Host.Create();
+        string image = Path.Combine(host.Home, "late.img");
+        await File.WriteAllBytesAsync(image, new byte[DiskSize], Cancellation);
+        await SucceedAsync(host, "xm", "create", host.Configuration("late", $"memory = 192\n{files.Boot}"));
+        await SucceedAsync(host, "xm", "block-attach", "late", $"file:{image}", "xvdb", "w");
+        Assert.Equal("connected", (await SucceedAsync(host, "xenstore-read", "/local/domain/0/backend/vbd/1/51728/hotplug-status")).Output.Trim());
+        await UntilAsync(host, "/local/domain/0/backend/vbd/1/51728/state", "4");
+        using (Process daemon = Process.GetProcessById(host.Processes().Single(id =>
+            File.ReadAllText($"/proc/{id}/cmdline").Contains("Shinano.Control.Daemon.dll", StringComparison.Ordinal))))
+        {
+            daemon.Kill();
+            await daemon.WaitForExitAsync(Cancellation);
+        }
+
+        Assert.Matches(@"51728\s+0\s+0\s+4", (await SucceedAsync(host, "xm", "block-list", "late")).Output);
+        await SucceedAsync(host, "xm", "block-detach", "late", "xvdb");
+        Assert.DoesNotContain("51728", (await SucceedAsync(host, "xm", "block-list", "late")).Output, StringComparison.Ordinal);
+        await SucceedAsync(host, "xm", "destroy", "late");
+        Assert.DoesNotContain("51728", (await SucceedAsync(host, "xenstore-ls", "/local/domain")).Output, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task What_was_synced_outlives_the_domain_process()
+    {
+        await using Host host = Host.Create();
+        string image = Path.Combine(host.Home, "sync.img");
+        await File.WriteAllBytesAsync(image, new byte[DiskSize], Cancellation);
+        string path = host.Configuration("sync", $"memory = 192\n{files.Boot}\ndisk = [ 'file:{image},xvda,w' ]");
+        using Process xm = host.Start("xm", ["create", "-c", path]);
+        await xm.StandardInput.WriteLineAsync(
+            "i=0; while true; do printf '%-4096s' $i | dd of=/dev/xvda bs=4096 seek=$((i % 4096)) conv=notrunc,fsync 2>/dev/null && echo kept=$i; i=$((i+1)); done");
+        await xm.StandardInput.FlushAsync(Cancellation);
+        int last = -1;
+        while (last < 20)
+        {
+            string line = await xm.StandardOutput.ReadLineAsync(Cancellation) ?? throw new EndOfStreamException("the console ended");
+            last = line.Contains("kept=", StringComparison.Ordinal) && int.TryParse(line.Trim().Split("kept=")[^1], out int number) ? number : last;
+        }
+
+        using (Process machine = Process.GetProcessById(host.Processes().Single(id =>
+            File.ReadAllText($"/proc/{id}/cmdline").Contains("Shinano.Machine.dll", StringComparison.Ordinal))))
+        {
+            machine.Kill();
+            await machine.WaitForExitAsync(Cancellation);
+        }
+
+        byte[] content = await File.ReadAllBytesAsync(image, Cancellation);
+        for (int i = 0; i <= last; i++)
+        {
+            Assert.Equal($"{i}", System.Text.Encoding.ASCII.GetString(content, i * 4096, 4096).TrimEnd());
+        }
+
+        xm.Kill(entireProcessTree: true);
+    }
+
+    private static async Task<ToolResult> SucceedAsync(Host host, string tool, params string[] arguments)
+    {
+        ToolResult result = await host.RunAsync(tool, arguments);
+        Assert.True(result.ExitCode == 0, result.ToString());
+        return result;
+    }
+
+    /// <summary>Waits, by a watch, until a node has a value.</summary>
+    private static async Task UntilAsync(Host host, string node, string value)
+    {
+        using Process watch = host.Start("xenstore-watch", [node]);
+        try
+        {
+            while (await watch.StandardOutput.ReadLineAsync(Cancellation) is not null)
+            {
+                if ((await host.RunAsync("xenstore-read", [node])).Output.Trim() == value)
+                {
+                    return;
+                }
+            }
+
+            Assert.Fail($"{node} did not become {value}");
+        }
+        finally
+        {
+            watch.Kill(entireProcessTree: true);
+        }
+    }
+
+    private static void MakeFileSystem(string image)
+    {
+        using (FileStream file = File.Create(image))
+        {
+            file.SetLength(DiskSize);
+        }
+
+        using Process make = Process.Start(new ProcessStartInfo("/usr/sbin/mkfs.ext4", ["-q", image]))!;
+        make.WaitForExit();
+        Assert.Equal(0, make.ExitCode);
+    }
+
+    private async Task<ToolResult> RunAsync(Host host, string settings, string script, Action? prepare = null)
+    {
+        prepare?.Invoke();
+        string path = host.Configuration("disk", $"memory = 192\n{files.Boot}\n{settings}");
+        ToolResult result = await host.RunAsync("xm", ["create", "-c", path], script);
+        Assert.True(result.ExitCode == 0, result.ToString());
+        return result;
+    }
+}
