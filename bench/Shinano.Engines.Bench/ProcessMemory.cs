@@ -6,8 +6,8 @@ namespace Shinano.Engines.Bench;
 internal static class ProcessMemory
 {
     /// <summary>
-    /// Sum of Rss in /proc/PID/smaps without the guest's RAM: mappings of Shinano's memory file, or one of exactly
-    /// <paramref name="ram"/> bytes (QEMU's). In bytes; null when the process is gone or the RAM was not found.
+    /// Sum of Pss in /proc/PID/smaps (a page that a process maps twice, as generated code is, counts once) without the guest's RAM: mappings of
+    /// Shinano's memory file, or one of exactly <paramref name="ram"/> bytes (QEMU's). In bytes; null when the process is gone or the RAM was not found.
     /// </summary>
     public static long? AboveRam(int process, long ram)
     {
@@ -17,7 +17,7 @@ internal static class ProcessMemory
         {
             foreach (string line in File.ReadLines($"/proc/{process}/smaps"))
             {
-                if (line.StartsWith("Rss:", StringComparison.Ordinal))
+                if (line.StartsWith("Pss:", StringComparison.Ordinal))
                 {
                     sum += inRam ? 0 : long.Parse(line.AsSpan(4).TrimEnd("kB ").Trim(), CultureInfo.InvariantCulture) << 10;
                 }

@@ -20,11 +20,12 @@ internal static class KernelLog
     ];
 
     // "WARNING: CPU:" begins what WARN() prints; a bare "WARNING:" is also what the kernel says of the flaws of a host's CPU ("Speculative Return
-    // Stack Overflow: WARNING: See ..."), which is not ours to mend.
+    // Stack Overflow: WARNING: See ..."), which is not ours to mend. "clocksource: timekeeping watchdog on CPU ...: read-back delay of ..." (level 6) says that the host took the CPU away between two reads
+    // of a clock, as any loaded host does, and that the comparison was left out; a clock that was found wrong is marked "unstable".
     private static readonly string[] Words =
     [
         "rcu: INFO", "rcu_sched self-detected", "rcu_preempt self-detected", "detected stalls", "soft lockup", "hard LOCKUP", "hung_task", "blocked for more than",
-        "BUG:", "WARNING: CPU:", "Oops", "general protection", "Call Trace", "clocksource: timekeeping watchdog", "unstable", "Marking TSC", "timed out",
+        "BUG:", "WARNING: CPU:", "Oops", "general protection", "Call Trace", "unstable", "Marking TSC", "timed out",
         "failed to come online", "MMU op failed", "multicall", "trap invalid opcode", "segfault",
     ];
 

@@ -144,6 +144,10 @@ internal unsafe class InterpreterCpu : VirtualCpu
     }
 
     /// <inheritdoc/>
+    protected override bool TryLookAsideCore(int context, ulong linear, bool write, out ulong physical) =>
+        LookAsideTables.TryFind(_core, context, linear, write, Engine.Memory, out physical);
+
+    /// <inheritdoc/>
     protected override void RunCore(ref CpuExit exit)
     {
         Core* c = _core;

@@ -71,6 +71,13 @@ internal sealed unsafe class CodeKnowledge
             }
         }
 
+        NoteNumbered(number, rip, frame, context);
+        return true;
+    }
+
+    /// <summary><see cref="NoteMapping"/> of a number that is known to stand for just that.</summary>
+    public void NoteNumbered(int number, ulong rip, ulong frame, int context)
+    {
         if (_state->ValidMappings[number] == 0)
         {
             _state->ValidMappings[number] = 1;
@@ -80,8 +87,6 @@ internal sealed unsafe class CodeKnowledge
                 _valid[context].Add((number, rip, frame));
             }
         }
-
-        return true;
     }
 
     /// <summary>Forgets all of a context.</summary>

@@ -253,6 +253,18 @@ internal unsafe class TranslatorCpu : InterpreterCpu
             return;
         }
 
+        // A link that leads there already was only not known to hold under the present page tables. Dropping marks blocks before it moves the generation on.
+        if (link.Mapping > 0 && link.Mode == _mode && link.Block is { IsDropped: false } linked)
+        {
+            CodePage* page = FlowHandlers.FindPage(c, target);
+            if (page is not null && page->Frame == linked.Frame)
+            {
+                _knowledge.NoteNumbered(link.Mapping, target, linked.Frame, _mode.Context);
+                _knowledge.NoteJump(linked);
+                return;
+            }
+        }
+
         if (FindBlock(c, target) is { } block && _engine.Cache.Connect(link, block) && link.Mapping > 0)
         {
             _knowledge.NoteMapping(link.Mapping, target, block.Frame, _mode.Context);

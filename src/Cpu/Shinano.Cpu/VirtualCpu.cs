@@ -108,6 +108,27 @@ public abstract unsafe class VirtualCpu : IDisposable
     /// <summary>Drops the translation of the page that holds <paramref name="linear"/>, in both contexts.</summary>
     public abstract void FlushPage(ulong linear);
 
+    /// <summary>
+    /// Looks an address up among the translations that the vCPU holds, as an access by the guest would, without a walk. Owner's thread, between runs.
+    /// </summary>
+    /// <param name="context">Whose translations; see <see cref="CpuState.TranslationContext"/>.</param>
+    /// <param name="linear">Address of a byte.</param>
+    /// <param name="write">Whether a write must be allowed, the page's dirty bit set.</param>
+    /// <param name="physical">The byte's physical address.</param>
+    /// <returns>False when there is none, which says nothing about the page tables.</returns>
+    public bool TryLookAside(int context, ulong linear, bool write, out ulong physical)
+    {
+        physical = 0;
+        return Volatile.Read(ref _flushRequested) == 0 && TryLookAsideCore(context, linear, write, out physical);
+    }
+
+    /// <summary><see cref="TryLookAside"/> of an engine that holds translations where it can find them.</summary>
+    protected virtual bool TryLookAsideCore(int context, ulong linear, bool write, out ulong physical)
+    {
+        physical = 0;
+        return false;
+    }
+
     /// <summary>Runs until an exit and leaves <see cref="State"/> complete. Polls <see cref="Attention"/> at least once per backward branch or block.</summary>
     protected abstract void RunCore(ref CpuExit exit);
 

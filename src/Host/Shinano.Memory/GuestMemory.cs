@@ -168,6 +168,7 @@ public sealed unsafe class GuestMemory : IDisposable
     }
 
     /// <summary>Reads a naturally aligned 64-bit word in one access, as another vCPU may be writing it.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public bool TryReadUInt64(ulong physical, out ulong value)
     {
         if ((physical & 7) == 0 && TryGetHost(physical, 8, out byte* host))

@@ -60,7 +60,7 @@ public sealed class GuestAccess(GuestMemory memory, PvVcpu vcpu)
         while (!source.IsEmpty)
         {
             int chunk = Chunk(address, source.Length);
-            if (!TryTranslate(vcpu.KernelRoot, address, PageFaultErrors.Write, out ulong physical) || !memory.TryWrite(physical, source[..chunk]))
+            if (!TryTranslate(kernel: true, address, PageFaultErrors.Write, out ulong physical) || !memory.TryWrite(physical, source[..chunk]))
             {
                 return false;
             }
@@ -87,11 +87,20 @@ public sealed class GuestAccess(GuestMemory memory, PvVcpu vcpu)
 
     /// <summary>Translates as the guest's current mode would; on failure <see cref="FaultAddress"/> and <see cref="FaultErrors"/> say why.</summary>
     public bool TryTranslate(ulong address, PageFaultErrors access, out ulong physical) =>
-        TryTranslate(vcpu.CurrentRoot, address, access, out physical);
+        TryTranslate(vcpu.InKernel, address, access, out physical);
 
-    private bool TryTranslate(ulong root, ulong address, PageFaultErrors access, out ulong physical)
+    private bool TryTranslate(bool kernel, ulong address, PageFaultErrors access, out ulong physical)
     {
-        PageWalker.Context context = new(root, User: true, WriteProtect: true, NoExecute: true);
+        // What the guest's own accesses left in the engine's tables, its kernel's stack above all, needs no walk. The frame may have become a page table
+        // since: the walk says what follows.
+        bool write = access == PageFaultErrors.Write;
+        if ((write || access == PageFaultErrors.None) && vcpu.Cpu.TryLookAside(kernel ? 0 : 1, address, write, out physical)
+            && (!write || (memory.FlagsOf(physical >> GuestMemory.PageShift) & FrameFlags.ReadOnly) == 0))
+        {
+            return true;
+        }
+
+        PageWalker.Context context = new(kernel ? vcpu.KernelRoot : vcpu.UserRoot, User: true, WriteProtect: true, NoExecute: true);
         PageFaultErrors errors = access | PageFaultErrors.User;
         if (IsCanonical(address) && PageWalker.TryTranslate(memory, in context, address, access, out PageWalker.Translation translation, out errors))
         {

@@ -79,6 +79,15 @@ internal sealed class PvMachine : IAsyncDisposable
     /// <exception cref="DomainFailureException">The kernel, the ramdisk, the memory or the engine cannot be had as asked.</exception>
     public static async Task<PvMachine> BuildAsync(MachineSettings settings, Action<string, string> progress)
     {
+        PvMachine machine = await AssembleAsync(settings, progress).ConfigureAwait(false);
+
+        // The kernel's file and its unpacked image are twice what the domain process holds later; the runtime would keep their pages.
+        GC.Collect(GC.MaxGeneration, GCCollectionMode.Aggressive, blocking: true, compacting: true);
+        return machine;
+    }
+
+    private static async Task<PvMachine> AssembleAsync(MachineSettings settings, Action<string, string> progress)
+    {
         CpuFeatures features = EngineChoice.FeaturesOf(settings.CpuEngine);
         KernelImage kernel = GuestFiles.ReadKernel(settings.KernelPath);
         progress("kernel", $"{settings.KernelPath}: {GuestFiles.Describe(kernel)}");

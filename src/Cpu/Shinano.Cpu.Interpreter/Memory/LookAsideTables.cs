@@ -73,6 +73,22 @@ internal static unsafe class LookAsideTables
         entry->Tag = (linear & ~OffsetMask) | FetchEntry.Valid;
     }
 
+    /// <summary>Finds the translation of a byte in a context's tables.</summary>
+    public static bool TryFind(Core* c, int context, ulong linear, bool write, GuestMemory memory, out ulong physical)
+    {
+        TlbEntry* table = (TlbEntry*)(c->Data + (((context * 2) + (write ? 1 : 0)) * Core.TableBytes));
+        TlbEntry* entry = table + ((linear >> GuestMemory.PageShift) & (Core.TlbEntries - 1));
+        ulong offset = linear + entry->NegatedTag;
+        if (offset > OffsetMask || entry->HostPage is null)
+        {
+            physical = 0;
+            return false;
+        }
+
+        physical = (memory.FirstFrame << GuestMemory.PageShift) + (ulong)(entry->HostPage - memory.HostBase) + offset;
+        return true;
+    }
+
     /// <summary>Drops the translations of a context.</summary>
     public static void Flush(Core* c, int context)
     {

@@ -23,6 +23,6 @@ internal sealed class Link
     /// <summary>Region that both are in.</summary>
     public required CodeRegion Region { get; init; }
 
-    /// <summary>The field leads to a block.</summary>
-    public bool IsLinked { get; set; }
+    /// <summary>The block that the field leads to, null while it leads to the stub. Changed under the code cache's gate, read without.</summary>
+    public TranslatedBlock? Block { get; set; }
 }

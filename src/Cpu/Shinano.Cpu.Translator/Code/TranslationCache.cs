@@ -18,16 +18,19 @@ internal sealed class TranslationCache : ICodeDependents, ILinkNumbers, IDisposa
     /// </summary>
     private const int MaxBlocks = 1 << 18;
 
+    private const int FirstLinks = 1 << 12;
+
     private readonly CodeCache _code;
     private readonly CodeRegion[] _regions;
     private readonly BlockScanner _scanner;
     private readonly GuestBlock _block = new();
     private readonly EmittedCode _emitted = new();
     private readonly BlockEmitter _emitter;
-    private readonly Dictionary<(ulong Rip, ulong Frame, TranslationMode Mode), TranslatedBlock> _blocks = [];
+    private readonly Dictionary<BlockKey, TranslatedBlock> _blocks = [];
     private readonly Dictionary<ulong, List<TranslatedBlock>> _ofFrame = [];
-    private readonly List<Link?> _links = [];
     private readonly List<TranslatorCpu> _cpus = [];
+    private Link?[] _links = new Link?[FirstLinks];
+    private int _linkCount;
     private int _region;
     private long _generation;
     private TranslatorCpu _translating = null!;
@@ -81,7 +84,7 @@ internal sealed class TranslationCache : ICodeDependents, ILinkNumbers, IDisposa
     {
         lock (_code.Gate)
         {
-            if (_blocks.TryGetValue((rip, page->Frame, mode), out TranslatedBlock? known))
+            if (_blocks.TryGetValue(new BlockKey(rip, page->Frame, mode), out TranslatedBlock? known))
             {
                 return known;
             }
@@ -120,7 +123,7 @@ internal sealed class TranslationCache : ICodeDependents, ILinkNumbers, IDisposa
                 InstructionsTranslated += _block.Count;
             }
 
-            _blocks.Add((rip, made.Frame, mode), made);
+            _blocks.Add(new BlockKey(rip, made.Frame, mode), made);
             AddTo(made.Frame, made);
             if (made.NextFrame != 0 && made.NextFrame != made.Frame)
             {
@@ -132,13 +135,11 @@ internal sealed class TranslationCache : ICodeDependents, ILinkNumbers, IDisposa
         }
     }
 
-    /// <summary>The link of a number; null when its code was dropped.</summary>
+    /// <summary>The link of a number; null when its code was dropped. Any thread, without the gate: the number may stand for another link since then.</summary>
     public Link? LinkOf(int number)
     {
-        lock (_code.Gate)
-        {
-            return number < _links.Count ? _links[number] : null;
-        }
+        Link?[] links = Volatile.Read(ref _links);
+        return number < links.Length ? Volatile.Read(ref links[number]) : null;
     }
 
     /// <summary>Makes a link lead to a block.</summary>
@@ -158,10 +159,10 @@ internal sealed class TranslationCache : ICodeDependents, ILinkNumbers, IDisposa
                 return false;
             }
 
-            if (!link.IsLinked)
+            if (link.Block is null)
             {
                 link.Region.Patch(link.Field, target.Code);
-                link.IsLinked = true;
+                link.Block = target;
                 LinksMade++;
                 target.Incoming.Add(link);
             }
@@ -220,12 +221,12 @@ internal sealed class TranslationCache : ICodeDependents, ILinkNumbers, IDisposa
 
             // The list of the other frame, if there is one, loses it when it is looked through.
             blocks.RemoveAt(i);
-            _blocks.Remove((block.Rip, block.Frame, block.Mode));
+            _blocks.Remove(new BlockKey(block.Rip, block.Frame, block.Mode));
             block.IsDropped = true;
             foreach (Link link in block.Incoming)
             {
                 link.Region.Patch(link.Field, link.Region.Address(link.Stub));
-                link.IsLinked = false;
+                link.Block = null;
             }
 
             dropped++;
@@ -242,8 +243,14 @@ internal sealed class TranslationCache : ICodeDependents, ILinkNumbers, IDisposa
     /// <inheritdoc/>
     int ILinkNumbers.NextLink()
     {
-        _links.Add(null);
-        return _links.Count - 1;
+        if (_linkCount == _links.Length)
+        {
+            Link?[] larger = new Link?[2 * _linkCount];
+            _links.CopyTo(larger, 0);
+            Volatile.Write(ref _links, larger);
+        }
+
+        return _linkCount++;
     }
 
     /// <inheritdoc/>
@@ -352,7 +359,7 @@ internal sealed class TranslationCache : ICodeDependents, ILinkNumbers, IDisposa
 
         foreach (EmittedCode.LinkSite site in _emitted.Links)
         {
-            _links[site.Number] = new Link
+            Link link = new()
             {
                 Target = site.Target,
                 Mode = made.Mode,
@@ -362,6 +369,7 @@ internal sealed class TranslationCache : ICodeDependents, ILinkNumbers, IDisposa
                 Stub = start + _emitted.Assembler.OffsetOf(site.Stub),
                 Region = region,
             };
+            Volatile.Write(ref _links[site.Number], link);
         }
 
         return true;
@@ -400,7 +408,8 @@ internal sealed class TranslationCache : ICodeDependents, ILinkNumbers, IDisposa
 
         _blocks.Clear();
         _ofFrame.Clear();
-        _links.Clear();
+        Volatile.Write(ref _links, new Link?[FirstLinks]);
+        _linkCount = 0;
         Mappings.Clear();
         Flushes++;
         AskAll();

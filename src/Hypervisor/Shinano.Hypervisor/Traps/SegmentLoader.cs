@@ -1,4 +1,5 @@
 using Shinano.Cpu;
+using Shinano.Memory;
 using Shinano.X86;
 
 namespace Shinano.Hypervisor.Traps;
@@ -73,9 +74,24 @@ internal static class SegmentLoader
             return false;
         }
 
-        PageWalker.Context supervisor = new(vcpu.CurrentRoot, User: false, WriteProtect: true, NoExecute: true);
-        if (!PageWalker.TryTranslate(vcpu.Domain.Memory, in supervisor, table.Base + offset, PageFaultErrors.None, out PageWalker.Translation at, out _)
-            || !vcpu.Domain.Memory.TryReadUInt64(at.Physical, out ulong descriptor))
+        ulong address;
+        if ((selector & 4) == 0 && offset >> GuestMemory.PageShift < (uint)vcpu.GdtFrames.Length)
+        {
+            // The guest's own entries; what follows them in the table, and the LDT, is found as the CPU finds it.
+            address = (vcpu.GdtFrames[offset >> GuestMemory.PageShift] << GuestMemory.PageShift) + (offset & (GuestMemory.PageSize - 1));
+        }
+        else
+        {
+            PageWalker.Context supervisor = new(vcpu.CurrentRoot, User: false, WriteProtect: true, NoExecute: true);
+            if (!PageWalker.TryTranslate(vcpu.Domain.Memory, in supervisor, table.Base + offset, PageFaultErrors.None, out PageWalker.Translation at, out _))
+            {
+                return false;
+            }
+
+            address = at.Physical;
+        }
+
+        if (!vcpu.Domain.Memory.TryReadUInt64(address, out ulong descriptor))
         {
             return false;
         }
