@@ -102,6 +102,7 @@ internal sealed class XendHost : IAsyncDisposable
         builder.Services.AddSingleton<IVolumeResolver, NoVolumes>();
         builder.Services.AddSingleton<DiskPlanner>();
         builder.Services.AddSingleton<HotplugEvents>();
+        builder.Services.AddSingleton<BootLoaders>();
         builder.Services.AddSingleton<DomainDevices>();
         builder.Services.AddSingleton<DiskOperations>();
         builder.Services.AddSingleton<DomainTree>();

@@ -5,6 +5,8 @@ namespace Shinano.Control.Api.Domains.Devices;
 /// <summary>A paravirtual device as xend tells it to a domain process: everything that the process must not take from xenstore, e.g. which file to open.</summary>
 [JsonPolymorphic(TypeDiscriminatorPropertyName = "kind")]
 [JsonDerivedType(typeof(DiskDeviceSpec), "vbd")]
+[JsonDerivedType(typeof(FramebufferDeviceSpec), "vfb")]
+[JsonDerivedType(typeof(KeyboardDeviceSpec), "vkbd")]
 public abstract record DeviceSpec
 {
     /// <summary>The device's number, as its directories in xenstore are called, e.g. "51712" for xvda.</summary>
