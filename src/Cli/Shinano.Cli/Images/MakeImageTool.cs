@@ -21,14 +21,12 @@ internal static class MakeImageTool
         format.AcceptOnlyFromAmong("raw", "qcow2");
         Option<string> suite = new("--suite") { Description = "Debian's release", DefaultValueFactory = _ => "bookworm" };
         Option<string?> mirror = new("--mirror") { Description = "Debian's archive" };
-        Option<string> kernel = new("--kernel") { Description = "general or cloud: which of Debian's kernels", DefaultValueFactory = _ => "general" };
-        kernel.AcceptOnlyFromAmong("general", "cloud");
         Option<string[]> packages = new("--package", "-p") { Description = "A package more; may be given several times", AllowMultipleArgumentsPerToken = true };
         Option<string> host = new("--hostname") { DefaultValueFactory = _ => "debian" };
         Option<string?> password = new("--root-password") { Description = "Root's password; empty by default, which is good for the console only" };
         Option<string?> key = new("--ssh-key") { Description = "A public key file, for root" };
         Command root = ToolRunner.Root("virt-make-image", "Makes a root volume with a bootable Debian: systemd, ssh, a kernel, a menu for PV GRUB. Needs no root.");
-        foreach (Symbol symbol in (Symbol[])[file, size, format, suite, mirror, kernel, packages, host, password, key])
+        foreach (Symbol symbol in (Symbol[])[file, size, format, suite, mirror, packages, host, password, key])
         {
             if (symbol is Argument argument)
             {
@@ -47,7 +45,6 @@ internal static class MakeImageTool
                 Mebibytes = (int)Math.Min(ResourceVerbs.ParseMemory(result.GetRequiredValue(size)) >> 20, int.MaxValue),
                 Suite = result.GetRequiredValue(suite),
                 Mirror = result.GetValue(mirror),
-                KernelPackage = result.GetValue(kernel) == "cloud" ? "linux-image-cloud-amd64" : "linux-image-amd64",
                 Packages = result.GetValue(packages) ?? [],
                 HostName = result.GetRequiredValue(host),
                 RootPassword = result.GetValue(password),

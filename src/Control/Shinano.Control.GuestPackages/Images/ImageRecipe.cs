@@ -15,7 +15,7 @@ public sealed record ImageRecipe
     /// <summary>Debian's archive; null for the host's own choice of mirror.</summary>
     public string? Mirror { get; init; }
 
-    /// <summary>Kernel package of the guest.</summary>
+    /// <summary>Kernel package of the guest. Not the cloud kernel: it is packed with lz4, which PV GRUB does not unpack ("not xen image").</summary>
     public string KernelPackage { get; init; } = "linux-image-amd64";
 
     /// <summary>Packages beside the usual ones.</summary>
