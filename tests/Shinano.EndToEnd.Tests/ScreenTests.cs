@@ -15,7 +15,7 @@ public sealed class ScreenTests(ScreenGuestFiles files) : IClassFixture<ScreenGu
     public async Task The_console_is_seen_and_typed_at_also_while_xend_is_killed()
     {
         await using Host host = Host.Create();
-        string path = host.Configuration("screen", $"memory = 192\n{files.Boot}\nvfb = [ 'type=vnc,vncdisplay=200' ]");
+        string path = host.Configuration("screen", $"memory = 192\n{files.BootToScreen}\nvfb = [ 'type=vnc,vncdisplay=200' ]");
         Assert.Equal(0, (await host.RunAsync("xend", ["start"])).ExitCode);
         using Process xm = host.Start("xm", ["create", "-c", path]);
         using Conversation console = new(xm);
@@ -24,7 +24,8 @@ public sealed class ScreenTests(ScreenGuestFiles files) : IClassFixture<ScreenGu
         using RfbViewer viewer = await ConnectAsync(host);
         Assert.Equal("screen", viewer.Name);
         await viewer.SetEncodingsAsync(Cancellation, 16, 5, -223);
-        await UntilAsync(viewer, pixels => pixels.Count(pixel => pixel != 0) > 2000);
+        await console.UntilAsync("screen-ready");
+        await UntilAsync(viewer, pixels => pixels.Any(pixel => pixel != 0));
         await viewer.TypeAsync("\necho \"Typed-$((6*7))!\" > /dev/hvc0\n", Cancellation);
         await console.UntilAsync("Typed-42!");
 
@@ -38,7 +39,9 @@ public sealed class ScreenTests(ScreenGuestFiles files) : IClassFixture<ScreenGu
         await viewer.TypeAsync("echo again-$((7*7)) > /dev/hvc0\n", Cancellation);
         await console.UntilAsync("again-49");
 
-        // A clear screen is nearly black: the picture follows.
+        // Text fills the picture, and a clear screen is nearly black.
+        await viewer.TypeAsync("cat /etc/inittab /etc/inittab /etc/inittab\n", Cancellation);
+        await UntilAsync(viewer, pixels => pixels.Count(pixel => pixel != 0) > 10000);
         await viewer.TypeAsync("clear\n", Cancellation);
         await UntilAsync(viewer, pixels => pixels.Count(pixel => pixel != 0) < 1500);
         Assert.Equal((800, 600), (viewer.Width, viewer.Height));

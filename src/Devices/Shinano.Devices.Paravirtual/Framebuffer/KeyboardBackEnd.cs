@@ -7,7 +7,8 @@ using Shinano.XenAbi;
 namespace Shinano.Devices.Paravirtual.Framebuffer;
 
 /// <summary>
-/// The back end of a paravirtual keyboard and pointer (public/io/kbdif.h). What comes while no front end is connected, or its ring is full, is lost.
+/// The back end of a paravirtual keyboard and pointer (public/io/kbdif.h). What comes while no front end is connected is lost, and what comes while
+/// <see cref="MostPending"/> events wait for room on the ring.
 /// </summary>
 /// <param name="id">The device's number.</param>
 /// <param name="input">Where viewers' input comes from, for as long as a front end is connected.</param>
@@ -20,7 +21,11 @@ public sealed class KeyboardBackEnd(string id, InputRelay input) : IBackEndDevic
     // Linux uapi, input-event-codes.h: BTN_LEFT, BTN_MIDDLE, BTN_RIGHT, in the order of RFB's bits.
     private static readonly int[] ButtonCodes = [0x110, 0x112, 0x111];
 
+    /// <summary>Events that wait for room on the ring, at most: a pasted line or two.</summary>
+    private const int MostPending = 1024;
+
     private readonly Lock _lock = new();
+    private readonly LinkedList<InputEvent> _pending = [];
     private IGrantedPage? _page;
     private EventPage? _events;
     private IFrontEndPort? _port;
@@ -58,7 +63,7 @@ public sealed class KeyboardBackEnd(string id, InputRelay input) : IBackEndDevic
         bool absolute = await nodes.ReadFlagAsync("request-abs-pointer", cancellation).ConfigureAwait(false);
         IGrantedPage page = await MapAsync(nodes, guest, cancellation).ConfigureAwait(false);
         EventPage events = new(page, 1024, 2048, 3072, 1024);
-        IFrontEndPort? bound = page.Bytes.Length == EventPage.PageSize ? guest.TryBind(new EventPort(port), () => Discard(events)) : null;
+        IFrontEndPort? bound = page.Bytes.Length == EventPage.PageSize ? guest.TryBind(new EventPort(port), () => OnNotify(events)) : null;
         if (bound is null)
         {
             page.Dispose();
@@ -74,6 +79,7 @@ public sealed class KeyboardBackEnd(string id, InputRelay input) : IBackEndDevic
             _port = bound;
             _absolute = absolute;
             _buttons = 0;
+            _pending.Clear();
         }
 
         input.Target = this;
@@ -86,6 +92,7 @@ public sealed class KeyboardBackEnd(string id, InputRelay input) : IBackEndDevic
         lock (_lock)
         {
             _events = null;
+            _pending.Clear();
             _port?.Dispose();
             _port = null;
             _page?.Dispose();
@@ -103,7 +110,7 @@ public sealed class KeyboardBackEnd(string id, InputRelay input) : IBackEndDevic
     {
         lock (_lock)
         {
-            Put(TypeKey, [code], isDown ? (byte)1 : (byte)0);
+            Put(new InputEvent(TypeKey, isDown, code));
             _port?.Notify();
         }
     }
@@ -117,18 +124,18 @@ public sealed class KeyboardBackEnd(string id, InputRelay input) : IBackEndDevic
             int wheel = ((changed & buttons & 0x10) >> 4) - ((changed & buttons & 8) >> 3);
             if (_absolute)
             {
-                Put(TypePosition, [x, y, wheel]);
+                Put(new InputEvent(TypePosition, false, x, y, wheel));
             }
             else if (x != _x || y != _y || wheel != 0)
             {
-                Put(TypeMotion, [x - _x, y - _y, wheel]);
+                Put(new InputEvent(TypeMotion, false, x - _x, y - _y, wheel));
             }
 
             for (int i = 0; i < ButtonCodes.Length; i++)
             {
                 if ((changed & (1 << i)) != 0)
                 {
-                    Put(TypeKey, [ButtonCodes[i]], (byte)((buttons >> i) & 1));
+                    Put(new InputEvent(TypeKey, ((buttons >> i) & 1) != 0, ButtonCodes[i]));
                 }
             }
 
@@ -155,14 +162,22 @@ public sealed class KeyboardBackEnd(string id, InputRelay input) : IBackEndDevic
             : throw new BackEndException($"{nodes.FrontPath}/page-gref and page-ref are missing, or no numbers");
     }
 
-    /// <summary>public/io/kbdif.h knows no events of the guest: whatever is there is taken and dropped.</summary>
-    private void Discard(EventPage events)
+    /// <summary>
+    /// The guest notifies when it has taken events: there is room for those that wait. public/io/kbdif.h knows no events of the guest: whatever is there is
+    /// taken and dropped.
+    /// </summary>
+    private void OnNotify(EventPage events)
     {
         lock (_lock)
         {
             if (!ReferenceEquals(events, _events))
             {
                 return;
+            }
+
+            if (_pending.Count > 0 && Flush())
+            {
+                _port?.Notify();
             }
 
             Span<byte> @event = stackalloc byte[EventPage.EventSize];
@@ -172,15 +187,40 @@ public sealed class KeyboardBackEnd(string id, InputRelay input) : IBackEndDevic
         }
     }
 
-    private void Put(byte type, ReadOnlySpan<int> numbers, byte second = 0)
+    private void Put(InputEvent item)
     {
-        if (_events?.TryPut(type, numbers, second) == true)
-        {
-            Interlocked.Increment(ref _delivered);
-        }
-        else
+        if (_events is null || _pending.Count == MostPending)
         {
             Interlocked.Increment(ref _lost);
+            return;
         }
+
+        // A pointer's way is not worth the room: its last place is.
+        if (item is { Type: TypePosition, C: 0 } && _pending.Last is { Value: { Type: TypePosition, C: 0 } })
+        {
+            _pending.RemoveLast();
+        }
+
+        _pending.AddLast(item);
+        Flush();
     }
+
+    /// <summary>Puts on the ring what there is room for, at most a ringful; false when there is none.</summary>
+    private bool Flush()
+    {
+        bool any = false;
+        for (int i = 0; i < _events!.InLength && _pending.First is { Value: var item } && _events.TryPut(item.Type, [item.A, item.B, item.C], item.IsDown ? (byte)1 : (byte)0); i++)
+        {
+            _pending.RemoveFirst();
+            Interlocked.Increment(ref _delivered);
+            any = true;
+        }
+
+        return any;
+    }
+
+    /// <param name="Type">XENKBD_TYPE_*.</param>
+    /// <param name="IsDown">Of a key.</param>
+    /// <param name="A">A key's code, or x; then y and the wheel.</param>
+    private readonly record struct InputEvent(byte Type, bool IsDown, int A, int B = 0, int C = 0);
 }
