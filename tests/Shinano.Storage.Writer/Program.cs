@@ -1,10 +1,19 @@
 using System.Buffers.Binary;
 using System.Globalization;
 using Shinano.Storage;
+using Shinano.Storage.Writer;
 
 // Writes into an image until it is killed: a program for tests. Arguments: format, path, seed. Four workers own a quarter of the disk each, and
 // of that, slots of 32 KiB that lie across cluster boundaries. A slot's content follows from its number and a version. After each flush a worker prints
 // "worker slot version" for each slot that it wrote before the flush; version 0 is a discarded slot.
+//
+// Or: pool, a directory as SHINANO_HOME, seed: changes a pool at random and says what is done.
+if (args[0] == "pool")
+{
+    await PoolChanges.RunAsync(args[1], int.Parse(args[2], CultureInfo.InvariantCulture));
+    return;
+}
+
 const int Slot = 32 << 10;
 ImageReference reference = new(args[1], Enum.Parse<ImageFormat>(args[0]));
 int seed = int.Parse(args[2], CultureInfo.InvariantCulture);

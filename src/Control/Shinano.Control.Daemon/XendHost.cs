@@ -4,6 +4,7 @@ using Shinano.Control.Daemon.Devices;
 using Shinano.Control.Daemon.Domains;
 using Shinano.Control.Daemon.Http;
 using Shinano.Linux;
+using Shinano.Storage.Pools;
 using Shinano.XenStore.Server;
 
 namespace Shinano.Control.Daemon;
@@ -99,7 +100,8 @@ internal sealed class XendHost : IAsyncDisposable
         builder.Services.AddSingleton<HostFacts>();
         builder.Services.AddSingleton<DomainLogs>();
         builder.Services.AddSingleton<DeviceTree>();
-        builder.Services.AddSingleton<IVolumeResolver, NoVolumes>();
+        builder.Services.AddSingleton<VolumePools>();
+        builder.Services.AddSingleton<IVolumeResolver, PoolVolumes>();
         builder.Services.AddSingleton<DiskPlanner>();
         builder.Services.AddSingleton<HotplugEvents>();
         builder.Services.AddSingleton<BootLoaders>();

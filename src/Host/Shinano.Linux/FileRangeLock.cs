@@ -9,6 +9,8 @@ public static partial class FileRangeLock
 {
     private const int OfdGet = 36; // F_OFD_GETLK, asm-generic/fcntl.h
     private const int OfdSet = 37; // F_OFD_SETLK
+    private const int OfdSetWait = 38; // F_OFD_SETLKW
+    private const int Interrupted = 4; // EINTR
     private const short ReadLock = 0; // F_RDLCK
     private const short WriteLock = 1; // F_WRLCK
     private const short NoLock = 2; // F_UNLCK
@@ -27,6 +29,19 @@ public static partial class FileRangeLock
         }
 
         return Marshal.GetLastPInvokeError() is TryAgain or AccessDenied ? false : throw Failure();
+    }
+
+    /// <summary>Takes an exclusive lock, and blocks until it can be had.</summary>
+    public static void Lock(SafeFileHandle file, long offset, long length)
+    {
+        FileLock request = new() { Type = WriteLock, Start = offset, Length = length };
+        while (Control(file, OfdSetWait, ref request) != 0)
+        {
+            if (Marshal.GetLastPInvokeError() != Interrupted)
+            {
+                throw Failure();
+            }
+        }
     }
 
     /// <summary>Gives up this file description's locks in a range.</summary>

@@ -76,6 +76,15 @@ public static partial class FileStorage
             };
     }
 
+    /// <summary>Bytes that a file takes on its file system, holes left out; 0 when there is none.</summary>
+    public static long GetAllocatedBytes(string path)
+    {
+        byte[] status = new byte[144];
+
+        // st_blocks at 64, in units of 512 bytes.
+        return Status(path, status) == 0 ? BitConverter.ToInt64(status, 64) * 512 : 0;
+    }
+
     /// <summary>A path without links and dots (realpath(3)); null when it names nothing.</summary>
     public static string? ResolvePath(string path)
     {

@@ -33,11 +33,25 @@ internal static class ImageLock
         throw new ImageInUseException(path, DescribeHolder(path));
     }
 
-    /// <summary>Turns a writer's lock into a reader's.</summary>
-    public static void MakeShared(SafeFileHandle file)
+    /// <summary>
+    /// Gives the lock up, and closes the file. Closing alone is not enough: a child that is being started elsewhere in this process has
+    /// the file open until it executes its program, and the lock would stay that long.
+    /// </summary>
+    public static void ReleaseAndClose(SafeFileHandle file)
     {
-        FileRangeLock.Unlock(file, Base, Length);
-        _ = TakeShared(file);
+        if (!file.IsClosed)
+        {
+            try
+            {
+                FileRangeLock.Unlock(file, Base, Length);
+            }
+            catch (IOException)
+            {
+                // A file system without locks.
+            }
+
+            file.Dispose();
+        }
     }
 
     private static bool TakeShared(SafeFileHandle file) =>

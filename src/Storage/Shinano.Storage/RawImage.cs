@@ -56,7 +56,7 @@ public sealed class RawImage : IBlockImage
         }
         catch
         {
-            file.Dispose();
+            ImageLock.ReleaseAndClose(file);
             throw;
         }
     }
@@ -178,7 +178,7 @@ public sealed class RawImage : IBlockImage
     /// <inheritdoc/>
     public ValueTask DisposeAsync()
     {
-        _file.Dispose();
+        ImageLock.ReleaseAndClose(_file);
         return ValueTask.CompletedTask;
     }
 

@@ -14,7 +14,8 @@ internal static class ToolRunner
 
     public static async Task<int> RunAsync(Command root, string[] arguments, XmEnvironment environment)
     {
-        ParseResult parsed = root.Parse(arguments);
+        // "@today" names a snapshot, not a file with more arguments.
+        ParseResult parsed = root.Parse(arguments, new ParserConfiguration { ResponseFileTokenReplacer = null });
         if (parsed.Errors.Count > 0)
         {
             foreach (ParseError error in parsed.Errors)

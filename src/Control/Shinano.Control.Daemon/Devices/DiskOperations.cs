@@ -17,7 +17,7 @@ internal sealed class DiskOperations(DomainDevices devices, DiskPlanner planner,
         await entry.Gate.WaitAsync(cancellationToken);
         try
         {
-            await devices.AttachAsync(entry, planner.Plan(disk), cancellationToken);
+            await devices.AttachAsync(entry, await planner.PlanAsync(disk, cancellationToken), cancellationToken);
             entry.Update(record => record with
             {
                 Configuration = record.Configuration with { Disks = [.. record.Configuration.Disks.Where(other => other.Number != disk.Number), disk] },
@@ -58,7 +58,7 @@ internal sealed class DiskOperations(DomainDevices devices, DiskPlanner planner,
                 throw Invalid($"{disk.VirtualDevice}: type and access cannot change while it is attached");
             }
 
-            DevicePlan plan = planner.Plan(disk);
+            DevicePlan plan = await planner.PlanAsync(disk, cancellationToken);
             await devices.ReconfigureAsync(entry, plan.Spec, DiskPlanner.MediumNodes(plan), cancellationToken);
             entry.Update(record => record with
             {

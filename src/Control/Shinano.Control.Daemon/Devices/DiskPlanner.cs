@@ -10,9 +10,9 @@ namespace Shinano.Control.Daemon.Devices;
 internal sealed class DiskPlanner(IVolumeResolver volumes)
 {
     /// <exception cref="DomainFailureException">The file or the volume is not there.</exception>
-    public DevicePlan Plan(DiskConfiguration disk)
+    public async Task<DevicePlan> PlanAsync(DiskConfiguration disk, CancellationToken cancellation)
     {
-        (string? path, DiskImageFormat format) = Locate(disk);
+        (string? path, DiskImageFormat format) = await LocateAsync(disk, cancellation);
         string id = disk.Number.ToString(CultureInfo.InvariantCulture);
         DiskDeviceSpec spec = new()
         {
@@ -54,7 +54,7 @@ internal sealed class DiskPlanner(IVolumeResolver volumes)
         ? []
         : [("physical-device", DeviceNumber.Of(path)?.ToHexText() ?? ""), ("physical-device-path", path)];
 
-    private (string? Path, DiskImageFormat Format) Locate(DiskConfiguration disk)
+    private async Task<(string? Path, DiskImageFormat Format)> LocateAsync(DiskConfiguration disk, CancellationToken cancellation)
     {
         DiskImageFormat? stated = disk.Format switch
         {
@@ -64,8 +64,10 @@ internal sealed class DiskPlanner(IVolumeResolver volumes)
         };
         if (disk.Volume is { } volume)
         {
-            (string place, DiskImageFormat kept) = volumes.Resolve(volume);
-            return (place, stated ?? kept);
+            VolumePlace place = await volumes.ResolveAsync(volume, cancellation);
+            return !place.ReadOnly || disk.ReadOnly
+                ? (place.Path, stated ?? place.Format)
+                : throw new DomainFailureException(DomainFailureCode.InvalidArgument, $"disk {disk.VirtualDevice}: vol:{volume} is read-only; attach it with 'r'");
         }
 
         if (disk.Target is { } target && DeviceNumber.Of(target) is null)

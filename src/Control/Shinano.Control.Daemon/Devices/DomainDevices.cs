@@ -1,5 +1,6 @@
-using Shinano.Control.Api.Domains;
 using Shinano.Control.Api.Domains.Devices;
+using Shinano.Control.Api.Domains;
+using Shinano.Control.Configuration.Disks;
 using Shinano.Control.Configuration;
 using Shinano.Control.Daemon.Domains;
 
@@ -15,7 +16,16 @@ internal sealed class DomainDevices(DeviceTree tree, DiskPlanner disks, HotplugE
     private static readonly TimeSpan DetachPatience = TimeSpan.FromSeconds(10);
 
     /// <summary>The devices that a configuration asks for, in the order in which they are made.</summary>
-    public IReadOnlyList<DevicePlan> PlansOf(DomainConfiguration configuration) => [.. configuration.Disks.Select(disks.Plan)];
+    public async Task<IReadOnlyList<DevicePlan>> PlansOfAsync(DomainConfiguration configuration, CancellationToken cancellationToken)
+    {
+        List<DevicePlan> plans = [];
+        foreach (DiskConfiguration disk in configuration.Disks)
+        {
+            plans.Add(await disks.PlanAsync(disk, cancellationToken));
+        }
+
+        return plans;
+    }
 
     /// <summary>Attaches a device to a built domain. Nothing stays behind when it fails.</summary>
     /// <exception cref="DomainFailureException">The script, or the domain process, refused.</exception>

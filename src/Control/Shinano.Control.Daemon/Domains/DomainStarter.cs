@@ -24,7 +24,7 @@ internal sealed class DomainStarter(
         registry.DemandFree(configuration.Name, configuration.Uuid);
         configuration = await bootLoaders.ResolveAsync(configuration, progress, cancellationToken);
         CheckAgainstHost(configuration);
-        IReadOnlyList<DevicePlan> plans = devices.PlansOf(configuration);
+        IReadOnlyList<DevicePlan> plans = await devices.PlansOfAsync(configuration, cancellationToken);
         DomainEntry entry = Prepare(configuration, restarts);
         plans = [.. plans, .. DisplayPlanner.PlansOf(configuration.Display, entry.Directory.VncSocket)];
         await entry.Gate.WaitAsync(cancellationToken);

@@ -112,5 +112,5 @@ internal sealed class Qcow2File(SafeFileHandle handle, string path) : IDisposabl
     /// <summary>EFBIG, which .NET reports as an argument's fault: the file system has no such offset, or RLIMIT_FSIZE forbids it.</summary>
     private IOException TooFar(long offset, Exception reason) => new($"'{path}': the file cannot reach to byte {offset}", reason);
 
-    public void Dispose() => handle.Dispose();
+    public void Dispose() => ImageLock.ReleaseAndClose(handle);
 }

@@ -1,0 +1,379 @@
+using Microsoft.Win32.SafeHandles;
+using Shinano.Storage.Qcow2;
+
+namespace Shinano.Storage.Pools;
+
+/// <summary>A pool in a directory: a record and one qcow2 file for each layer (docs/formats/pool.md). A snapshot or clone is a new, empty layer.</summary>
+public sealed class DirectoryPool : IVolumePool
+{
+    private readonly PoolFile _files;
+
+    internal DirectoryPool(string name, string directory)
+    {
+        Name = name;
+        _files = new PoolFile(directory, name);
+    }
+
+    /// <inheritdoc/>
+    public string Name { get; }
+
+    /// <summary>Where the pool is.</summary>
+    public string Root => _files.Root;
+
+    internal PoolFile Files => _files;
+
+    /// <inheritdoc/>
+    public Task<ImageReference> ResolveAsync(VolumeName name, CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(name);
+        PoolState state = Read();
+        VolumeRecord volume = state.Volume(name);
+        long layer = name.Snapshot is null ? volume.Layer : state.Snapshot(name).Layer;
+        return Task.FromResult(new ImageReference(_files.LayerPath(layer), ImageFormat.Qcow2) { ReadOnly = name.Snapshot is not null || volume.IsReadOnly });
+    }
+
+    /// <inheritdoc/>
+    public Task<IReadOnlyList<VolumeInfo>> ListAsync(CancellationToken cancellationToken = default) =>
+        Task.Run<IReadOnlyList<VolumeInfo>>(() => PoolList.Of(this, Read()), cancellationToken);
+
+    /// <inheritdoc/>
+    public Task CreateAsync(VolumeName name, long size, CancellationToken cancellationToken = default) =>
+        ChangeAsync(state =>
+        {
+            state.CheckFree(name, "create");
+            CheckSize(name, size, "create");
+            state.CheckQuota(name, "create", size);
+            string compression = state.Record.Compression;
+            state.Record.Volumes.Add(name.Volume, new VolumeRecord
+            {
+                Guid = Guid.NewGuid(),
+                Created = DateTimeOffset.UtcNow,
+                Size = size,
+                Layer = state.NewLayer(null, size, compression),
+                Compression = compression,
+            });
+        });
+
+    /// <inheritdoc/>
+    public Task SnapshotAsync(VolumeName name, CancellationToken cancellationToken = default) =>
+        ChangeAsync(state =>
+        {
+            VolumeRecord volume = state.Volume(name, "create snapshot");
+            if (state.Has(name))
+            {
+                throw new VolumeException($"cannot create snapshot '{name}': dataset already exists");
+            }
+
+            using ImageHold head = Hold(volume, name, "create snapshot");
+            long frozen = volume.Layer;
+            volume.Layer = state.NewLayer(frozen, volume.Size, volume.Compression);
+            volume.Snapshots.Add(new SnapshotRecord
+            {
+                Name = name.Snapshot!,
+                Guid = Guid.NewGuid(),
+                Created = DateTimeOffset.UtcNow,
+                Size = volume.Size,
+                Layer = frozen,
+            });
+
+            // While the head is held: nobody may open as a head what is a snapshot now.
+            state.Save();
+        });
+
+    /// <inheritdoc/>
+    public Task CloneAsync(VolumeName snapshot, VolumeName name, CancellationToken cancellationToken = default) =>
+        ChangeAsync(state =>
+        {
+            SnapshotRecord source = state.Snapshot(snapshot);
+            state.CheckFree(name, "create");
+            state.CheckQuota(name, "create", source.Size);
+            string compression = state.Volume(snapshot).Compression;
+            state.Record.Volumes.Add(name.Volume, new VolumeRecord
+            {
+                Guid = Guid.NewGuid(),
+                Created = DateTimeOffset.UtcNow,
+                Size = source.Size,
+                Layer = state.NewLayer(source.Layer, source.Size, compression),
+                Origin = source.Guid,
+                Compression = compression,
+            });
+        });
+
+    /// <inheritdoc/>
+    public Task RollbackAsync(VolumeName snapshot, bool destroyNewer, CancellationToken cancellationToken = default) =>
+        ChangeAsync(state =>
+        {
+            VolumeRecord volume = state.Volume(snapshot, "rollback");
+            SnapshotRecord target = state.Snapshot(snapshot, "rollback");
+            SnapshotRecord[] newer = [.. volume.Snapshots.Skip(volume.Snapshots.IndexOf(target) + 1)];
+            if (newer.Length > 0 && !destroyNewer)
+            {
+                throw new VolumeException(
+                    $"cannot rollback to '{snapshot}': more recent snapshots exist\nuse '-r' to force deletion of the following snapshots:\n"
+                    + string.Join('\n', newer.Select(other => $"{snapshot.Dataset}@{other.Name}")));
+            }
+
+            foreach (SnapshotRecord other in newer)
+            {
+                CheckNoClones(state, other, $"cannot rollback to '{snapshot}': clones of later snapshots exist");
+            }
+
+            using ImageHold head = Hold(volume, snapshot, "rollback");
+            foreach (SnapshotRecord other in newer)
+            {
+                volume.Snapshots.Remove(other);
+            }
+
+            volume.Layer = state.NewLayer(target.Layer, target.Size, volume.Compression);
+            volume.Size = target.Size;
+            SaveAndCollect(state);
+        });
+
+    /// <inheritdoc/>
+    public Task PromoteAsync(VolumeName name, CancellationToken cancellationToken = default) =>
+        ChangeAsync(state =>
+        {
+            VolumeRecord clone = state.Volume(name, "promote");
+            KeyValuePair<string, VolumeRecord> parent = state.Record.Volumes.FirstOrDefault(
+                other => clone.Origin is { } origin && other.Value.Snapshots.Exists(snapshot => snapshot.Guid == origin));
+            if (parent.Value is null)
+            {
+                throw new VolumeException($"cannot promote '{name}': not a cloned volume");
+            }
+
+            int count = parent.Value.Snapshots.FindIndex(snapshot => snapshot.Guid == clone.Origin) + 1;
+            SnapshotRecord[] moved = [.. parent.Value.Snapshots.Take(count)];
+            if (moved.FirstOrDefault(snapshot => clone.Snapshots.Exists(own => own.Name == snapshot.Name)) is { } conflict)
+            {
+                throw new VolumeException($"cannot promote '{name}': snapshot name '{conflict.Name}' from origin conflicts with existing snapshot");
+            }
+
+            parent.Value.Snapshots.RemoveRange(0, count);
+            clone.Snapshots.InsertRange(0, moved);
+            (clone.Origin, parent.Value.Origin) = (parent.Value.Origin, clone.Origin);
+        });
+
+    /// <inheritdoc/>
+    public async Task DestroyAsync(
+        VolumeName name, bool snapshots, bool clones, IProgress<TransferProgress>? progress = null, CancellationToken cancellationToken = default)
+    {
+        await ChangeAsync(state =>
+        {
+            if (name.Volume.Length == 0)
+            {
+                throw new VolumeException($"cannot destroy '{name}': operation does not apply to pools");
+            }
+
+            List<ImageHold> held = [];
+            try
+            {
+                VolumeDestruction.Run(state, name, snapshots, clones, (volume, itsName) => held.Add(Hold(volume, itsName, "destroy")));
+                SaveAndCollect(state);
+            }
+            finally
+            {
+                held.ForEach(handle => handle.Dispose());
+            }
+        }).ConfigureAwait(false);
+        await new LayerMerge(_files, ReadRecordAsync).RunAsync(progress, cancellationToken).ConfigureAwait(false);
+    }
+
+    /// <inheritdoc/>
+    public Task RenameAsync(VolumeName name, VolumeName to, CancellationToken cancellationToken = default) =>
+        ChangeAsync(state =>
+        {
+            ArgumentNullException.ThrowIfNull(to);
+            VolumeRecord volume = state.Volume(name);
+            if ((name.Snapshot is null) != (to.Snapshot is null) || name.Pool != to.Pool || (name.Snapshot is not null && name.Volume != to.Volume))
+            {
+                throw new VolumeException($"cannot rename to '{to}': a volume stays in its pool, a snapshot with its volume");
+            }
+
+            if (name.Snapshot is null)
+            {
+                state.Record.Volumes.Remove(name.Volume);
+                state.CheckFree(to, "rename to");
+                state.Record.Volumes.Add(to.Volume, volume);
+                return;
+            }
+
+            SnapshotRecord snapshot = state.Snapshot(name);
+            if (state.Has(to))
+            {
+                throw new VolumeException($"cannot rename to '{to}': dataset already exists");
+            }
+
+            volume.Snapshots[volume.Snapshots.IndexOf(snapshot)] = snapshot with { Name = to.Snapshot! };
+        });
+
+    /// <inheritdoc/>
+    public async Task ResizeAsync(VolumeName name, long size, CancellationToken cancellationToken = default)
+    {
+        using SafeFileHandle guard = await _files.LockAsync().ConfigureAwait(false);
+        PoolState state = Read();
+        VolumeRecord volume = state.Volume(name, "resize");
+        CheckSize(name, size, "resize");
+        if (size < volume.Size)
+        {
+            throw new VolumeException($"cannot resize '{name}': a volume can only grow, and it has {ByteSize.Format(volume.Size)}");
+        }
+
+        state.CheckQuota(name, "resize", size - volume.Size);
+        await using (IBlockImage image = await OpenHeadAsync(volume, name, "resize", cancellationToken).ConfigureAwait(false))
+        {
+            await image.ResizeAsync(size, cancellationToken).ConfigureAwait(false);
+        }
+
+        volume.Size = size;
+        state.Save();
+    }
+
+    /// <inheritdoc/>
+    public Task SetAsync(VolumeName name, string property, string value, CancellationToken cancellationToken = default)
+    {
+        VolumeException Bad(string reason) => new($"cannot set property for '{name}': {reason}");
+        if (name.Volume.Length > 0 && property == "volsize")
+        {
+            return ByteSize.TryParse(value, out long size)
+                ? ResizeAsync(name, size, cancellationToken)
+                : throw Bad($"bad numeric value '{value}'");
+        }
+
+        return ChangeAsync(state =>
+        {
+            VolumeRecord? volume = name.Volume.Length > 0 ? state.Volume(name) : null;
+            if (name.Snapshot is not null)
+            {
+                throw Bad("this property can not be modified for snapshots");
+            }
+
+            switch (property)
+            {
+                case "compression" when value is "off" or "zstd":
+                    _ = volume is null ? state.Record.Compression = value : volume.Compression = value;
+                    break;
+                case "compression":
+                    throw Bad("'compression' must be one of 'off | zstd'");
+                case "readonly" when volume is not null && value is "on" or "off":
+                    volume!.IsReadOnly = value == "on";
+                    break;
+                case "readonly" when volume is not null:
+                    throw Bad("'readonly' must be one of 'on | off'");
+                case "quota" when volume is null && value == "none":
+                    state.Record.Quota = null;
+                    break;
+                case "quota" when volume is null:
+                    state.Record.Quota = ByteSize.TryParse(value, out long quota) ? quota : throw Bad($"bad numeric value '{value}'");
+                    break;
+                case "quota" or "readonly" or "volsize":
+                    throw Bad($"'{property}' does not apply to datasets of this type");
+                case "used" or "available" or "referenced" or "origin" or "guid" or "creation" or "type" or "layers" or "inuse":
+                    throw Bad($"'{property}' is readonly");
+                default:
+                    throw Bad($"invalid property '{property}'");
+            }
+        });
+    }
+
+    /// <summary>Makes a volume independent of the layers below its head, copying what they hold.</summary>
+    /// <exception cref="VolumeException">It does not exist, or is in use.</exception>
+    public async Task FlattenAsync(VolumeName name, IProgress<TransferProgress>? progress = null, CancellationToken cancellationToken = default)
+    {
+        VolumeRecord volume = Read().Volume(name, "flatten");
+        await using (Qcow2Image image = (Qcow2Image)await OpenHeadAsync(volume, name, "flatten", cancellationToken).ConfigureAwait(false))
+        {
+            // The head is held: no snapshot and no rollback can come between.
+            await ImageCopy.PullAsync(image, int.MaxValue, volume.Compression == "zstd", progress, cancellationToken).ConfigureAwait(false);
+            await image.RebaseAsync(null, null, null).ConfigureAwait(false);
+            await ChangeAsync(state =>
+            {
+                state.Record.Layers[volume.Layer] = new LayerRecord(Parent: null);
+                VolumeRecord present = state.Record.Volumes.Values.First(candidate => candidate.Layer == volume.Layer);
+                if (present.Snapshots.Count == 0)
+                {
+                    present.Origin = null;
+                }
+
+                SaveAndCollect(state);
+            }).ConfigureAwait(false);
+        }
+
+        await new LayerMerge(_files, ReadRecordAsync).RunAsync(progress, cancellationToken).ConfigureAwait(false);
+    }
+
+    internal PoolState Read() => new(_files, _files.Load(), Name);
+
+    /// <summary>Runs a change of the record under the pool's lock, and saves it.</summary>
+    internal async Task ChangeAsync(Action<PoolState> change)
+    {
+        using SafeFileHandle guard = await _files.LockAsync().ConfigureAwait(false);
+        PoolState state = Read();
+        change(state);
+        if (!state.IsSaved)
+        {
+            state.Save();
+        }
+    }
+
+    internal async Task<IBlockImage> OpenHeadAsync(VolumeRecord volume, VolumeName name, string action, CancellationToken cancellationToken)
+    {
+        try
+        {
+            return await ImageFile.OpenAsync(new ImageReference(_files.LayerPath(volume.Layer), ImageFormat.Qcow2), cancellationToken).ConfigureAwait(false);
+        }
+        catch (ImageInUseException e)
+        {
+            throw Busy(name, action, e);
+        }
+    }
+
+    /// <summary>Saves the record, then removes the files that it does not name any more.</summary>
+    internal static void SaveAndCollect(PoolState state)
+    {
+        IReadOnlyList<string> gone = state.Collect();
+        state.Save();
+        foreach (string path in gone)
+        {
+            File.Delete(path);
+        }
+    }
+
+    internal static VolumeException Busy(VolumeName name, string action, ImageInUseException reason) =>
+        new($"cannot {action} '{name}': dataset is busy: in use by {reason.Holder}");
+
+    internal static void CheckSize(VolumeName name, long size, string action)
+    {
+        if (size <= 0 || size % 512 != 0)
+        {
+            throw new VolumeException($"cannot {action} '{name}': volume size must be a multiple of 512 bytes");
+        }
+    }
+
+    private static void CheckNoClones(PoolState state, SnapshotRecord snapshot, string message)
+    {
+        string[] clones = [.. state.ClonesOf(snapshot.Guid)];
+        if (clones.Length > 0)
+        {
+            throw new VolumeException($"{message}\n{string.Join('\n', clones)}");
+        }
+    }
+
+    /// <summary>Keeps others from opening a volume's head for as long as the result lives.</summary>
+    private ImageHold Hold(VolumeRecord volume, VolumeName name, string action)
+    {
+        try
+        {
+            return new ImageHold(new ImageReference(_files.LayerPath(volume.Layer), ImageFormat.Qcow2));
+        }
+        catch (ImageInUseException e)
+        {
+            throw Busy(name, action, e);
+        }
+    }
+
+    private async Task<(SafeFileHandle Guard, PoolState State)> ReadRecordAsync()
+    {
+        SafeFileHandle guard = await _files.LockAsync().ConfigureAwait(false);
+        return (guard, Read());
+    }
+}

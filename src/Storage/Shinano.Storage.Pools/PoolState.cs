@@ -1,0 +1,136 @@
+using Shinano.Linux;
+
+namespace Shinano.Storage.Pools;
+
+/// <summary>A pool's record while its lock is held: finds by name, and keeps layers in step with the files.</summary>
+internal sealed class PoolState(PoolFile files, PoolRecord record, string pool)
+{
+    /// <summary>A longer chain makes each read of untouched data slow, and the image code refuses 200 layers.</summary>
+    public const int MostLayers = 150;
+
+    public PoolRecord Record => record;
+
+    public PoolFile Files => files;
+
+    public bool IsSaved { get; private set; }
+
+    /// <summary>Makes the record's changes durable.</summary>
+    public void Save()
+    {
+        files.Save(record);
+        IsSaved = true;
+    }
+
+    public bool Has(VolumeName name) => record.Volumes.TryGetValue(name.Volume, out VolumeRecord? volume)
+        && (name.Snapshot is null || volume.Snapshots.Exists(snapshot => snapshot.Name == name.Snapshot));
+
+    public VolumeRecord Volume(VolumeName name, string action = "open") =>
+        record.Volumes.TryGetValue(name.Volume, out VolumeRecord? volume)
+            ? volume
+            : throw new VolumeException($"cannot {action} '{name.Dataset}': dataset does not exist");
+
+    public SnapshotRecord Snapshot(VolumeName name, string action = "open") =>
+        Volume(name, action).Snapshots.Find(snapshot => snapshot.Name == name.Snapshot)
+        ?? throw new VolumeException($"cannot {action} '{name}': dataset does not exist");
+
+    /// <summary>The name of a snapshot by its guid; null when it is gone.</summary>
+    public string? NameOf(Guid snapshot) =>
+        (from volume in record.Volumes
+         from candidate in volume.Value.Snapshots
+         where candidate.Guid == snapshot
+         select $"{pool}/{volume.Key}@{candidate.Name}").FirstOrDefault();
+
+    /// <summary>Volumes that begin as a snapshot.</summary>
+    public IEnumerable<string> ClonesOf(Guid snapshot) => record.Volumes.Where(volume => volume.Value.Origin == snapshot).Select(volume => volume.Key);
+
+    /// <summary>Refuses a name that is taken, or lies under a volume or over one.</summary>
+    public void CheckFree(VolumeName name, string action)
+    {
+        if (record.Volumes.ContainsKey(name.Volume))
+        {
+            throw new VolumeException($"cannot {action} '{name.Dataset}': dataset already exists");
+        }
+
+        foreach (string other in record.Volumes.Keys)
+        {
+            if (name.Volume.StartsWith($"{other}/", StringComparison.Ordinal) || other.StartsWith($"{name.Volume}/", StringComparison.Ordinal))
+            {
+                throw new VolumeException($"cannot {action} '{name.Dataset}': '{pool}/{other}' is a volume, which can have no children");
+            }
+        }
+    }
+
+    public void CheckQuota(VolumeName name, string action, long more)
+    {
+        if (record.Quota is { } quota && record.Volumes.Values.Sum(volume => volume.Size) > quota - more)
+        {
+            throw new VolumeException($"cannot {action} '{name.Dataset}': out of space: the pool's quota is {ByteSize.Format(quota)}, and volumes are counted with their whole size");
+        }
+    }
+
+    public int Depth(long? layer)
+    {
+        int depth = 0;
+        for (; layer is { } id; layer = record.Layers[id].Parent)
+        {
+            depth++;
+        }
+
+        return depth;
+    }
+
+    /// <summary>Makes an empty layer over another; durable.</summary>
+    public long NewLayer(long? parent, long size, string compression)
+    {
+        if (Depth(parent) >= MostLayers)
+        {
+            throw new VolumeException($"the volume has {MostLayers} layers, which makes reads slow: 'xvol flatten' makes them one");
+        }
+
+        long id = record.NextLayer++;
+        string path = files.LayerPath(id);
+
+        // A left-over of a process that died before it had recorded the layer.
+        File.Delete(path);
+        Qcow2.Qcow2Format.Create(
+            path, size, parent is { } below ? (PoolFile.LayerFile(below), ImageFormat.Qcow2) : null, zstd: compression == "zstd");
+        File.SetUnixFileMode(path, UnixFileMode.UserRead | UnixFileMode.UserWrite);
+        DirectorySync.Flush(files.LayersDirectory);
+        record.Layers.Add(id, new LayerRecord(parent));
+        return id;
+    }
+
+    /// <summary>Layers that no volume, snapshot or layer needs leave the record; their files may go once it is saved.</summary>
+    public IReadOnlyList<string> Collect()
+    {
+        HashSet<long> needed = [];
+        foreach (VolumeRecord volume in record.Volumes.Values)
+        {
+            foreach (long root in volume.Snapshots.Select(snapshot => snapshot.Layer).Append(volume.Layer))
+            {
+                for (long? layer = root; layer is { } id && needed.Add(id); layer = record.Layers[id].Parent)
+                {
+                }
+            }
+        }
+
+        long[] gone = [.. record.Layers.Keys.Where(layer => !needed.Contains(layer))];
+        foreach (long layer in gone)
+        {
+            record.Layers.Remove(layer);
+        }
+
+        return [.. gone.Select(files.LayerPath)];
+    }
+
+    /// <summary>Layers without a name of their own that only one layer builds on: they can become a part of that one.</summary>
+    public IEnumerable<(long Layer, long Child)> Mergeable()
+    {
+        HashSet<long> named = [.. record.Volumes.Values.SelectMany(volume => volume.Snapshots.Select(snapshot => snapshot.Layer).Append(volume.Layer))];
+        return from layer in record.Layers.Keys
+               where !named.Contains(layer)
+               let children = record.Layers.Where(other => other.Value.Parent == layer).Select(other => other.Key).ToArray()
+               where children.Length == 1
+               select (layer, children[0]);
+    }
+}
