@@ -139,6 +139,10 @@ public sealed class ImageMaker(string cacheDirectory)
         start.RedirectStandardOutput = true;
         start.RedirectStandardError = true;
         start.Environment["LC_ALL"] = "C.UTF-8";
+
+        // mke2fs lies where a user's PATH does not lead.
+        start.Environment["PATH"] = $"{Environment.GetEnvironmentVariable("PATH")}:/usr/sbin:/sbin";
+        start.WorkingDirectory = "/";
         start.Environment["DEBIAN_FRONTEND"] = "noninteractive";
         using Process process = Start(start);
         try
@@ -146,7 +150,18 @@ public sealed class ImageMaker(string cacheDirectory)
             Queue<string> said = new();
             Task errors = ReadLinesAsync(process.StandardError, line => Keep(said, line, onLine), cancellation);
             Task feeding = FeedAsync(process, input, cancellation);
-            await (output ?? DrainAsync)(process.StandardOutput.BaseStream).ConfigureAwait(false);
+            InvalidDataException? broken = null;
+            try
+            {
+                await (output ?? DrainAsync)(process.StandardOutput.BaseStream).ConfigureAwait(false);
+            }
+            catch (InvalidDataException e)
+            {
+                // What the program says of it is the better reason.
+                broken = e;
+                process.StandardOutput.Dispose();
+            }
+
             await errors.ConfigureAwait(false);
             await feeding.ConfigureAwait(false);
             await process.WaitForExitAsync(cancellation).ConfigureAwait(false);
@@ -154,6 +169,11 @@ public sealed class ImageMaker(string cacheDirectory)
             {
                 string text = string.Join('\n', said);
                 throw new InvalidOperationException($"{start.FileName} ended with {process.ExitCode}:\n{text[Math.Max(0, text.Length - MostComplaint)..]}");
+            }
+
+            if (broken is not null)
+            {
+                throw new InvalidOperationException(broken.Message, broken);
             }
         }
         catch
