@@ -1,7 +1,7 @@
-using Shinano.Control.Api.Domains.Devices;
 using Shinano.Control.Api.Domains;
-using Shinano.Control.Configuration.Disks;
+using Shinano.Control.Api.Domains.Devices;
 using Shinano.Control.Configuration;
+using Shinano.Control.Configuration.Disks;
 using Shinano.Control.Daemon.Domains;
 
 namespace Shinano.Control.Daemon.Devices;

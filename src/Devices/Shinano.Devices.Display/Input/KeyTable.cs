@@ -13,12 +13,12 @@ public static class KeyTable
     public const int CapsLock = 58;
 
     /// <summary>Scan codes behind 0xe0, which come with bit 7 set. Lower ones up to 0x58 are Linux's codes themselves.</summary>
-    private static readonly FrozenDictionary<uint, int> Prefixed = new Dictionary<uint, int>
+    private static readonly FrozenDictionary<uint, int> Prefixed = new (uint ScanCode, int Code)[]
     {
-        [0x1c] = 96, [0x1d] = 97, [0x35] = 98, [0x37] = 99, [0x38] = 100, [0x46] = 119, [0x47] = 102, [0x48] = 103, [0x49] = 104, [0x4b] = 105, [0x4d] = 106,
-        [0x4f] = 107, [0x50] = 108, [0x51] = 109, [0x52] = 110, [0x53] = 111, [0x5b] = 125, [0x5c] = 126, [0x5d] = 127, [0x20] = 113, [0x2e] = 114, [0x30] = 115,
-        [0x5e] = 116, [0x5f] = 142, [0x63] = 143, [0x45] = 69,
-    }.ToFrozenDictionary();
+        (0x1c, 96), (0x1d, 97), (0x35, 98), (0x37, 99), (0x38, 100), (0x46, 119), (0x47, 102), (0x48, 103), (0x49, 104), (0x4b, 105),
+        (0x4d, 106), (0x4f, 107), (0x50, 108), (0x51, 109), (0x52, 110), (0x53, 111), (0x5b, 125), (0x5c, 126), (0x5d, 127), (0x20, 113),
+        (0x2e, 114), (0x30, 115), (0x5e, 116), (0x5f, 142), (0x63, 143), (0x45, 69),
+    }.ToFrozenDictionary(key => key.ScanCode, key => key.Code);
 
     private static readonly FrozenDictionary<uint, (int Code, bool Shift)> Symbols = BuildSymbols();
 
