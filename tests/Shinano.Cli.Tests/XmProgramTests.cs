@@ -115,7 +115,7 @@ public sealed class XmProgramTests
     [Theory]
     [InlineData("Error: missing.cfg: no such configuration file\n", "create", "missing.cfg")]
     [InlineData("Error: .: is a directory, not a configuration\n", "create", ".")]
-    [InlineData("<no file>: error: 'name' is missing: name = \"...\"\n<no file>: error: 'kernel' is missing: kernel = \"/path/to/vmlinuz\"\nError: <no file>: 2 errors: no domain was made\n", "create", "memory=64")]
+    [InlineData("<no file>: error: 'name' is missing: name = \"...\"\n<no file>: error: 'kernel' is missing: kernel = \"/path/to/vmlinuz\", or bootloader = \"pvgrub\" and a disk with a kernel on it\nError: <no file>: 2 errors: no domain was made\n", "create", "memory=64")]
     [InlineData("<command line>: error: memory=\"lots\" is not a number\nError: a.cfg: 1 error: no domain was made\n", "create", "a.cfg", "memory=lots")]
     [InlineData("Error: two files were given, 'a.cfg' and 'b.cfg'; settings have the form key=value\n", "create", "a.cfg", "b.cfg")]
     [InlineData("Error: no domain 'nobody'\n", "pause", "nobody")]

@@ -1,3 +1,4 @@
+using Shinano.Cli.Images;
 using Shinano.Cli.XenStore;
 using Shinano.Cli.Xentop;
 using Shinano.Cli.Xm;
@@ -19,6 +20,7 @@ internal static class ToolTable
         tools.Add("xm", arguments => XmTool.RunAsync(arguments, XmEnvironment.Real()));
         tools.Add("xentop", arguments => XentopTool.RunAsync(arguments, XmEnvironment.Real()));
         tools.Add("xvnic", arguments => XvnicTool.RunAsync(arguments, XmEnvironment.Real()));
+        tools.Add("virt-make-image", arguments => MakeImageTool.RunAsync(arguments, XmEnvironment.Real()));
         tools.Add("xend", arguments => XendTool.RunAsync(arguments, XmEnvironment.Real()));
         tools.Add("xvol", arguments => XvolTool.RunAsync(arguments, XmEnvironment.Real()));
         return tools;

@@ -1,5 +1,6 @@
 using System.Globalization;
 using Shinano.Control.Configuration.Disks;
+using Shinano.Control.Configuration.Displays;
 using Shinano.Control.Configuration.Networks;
 using Shinano.Control.Configuration.Syntax;
 
@@ -53,6 +54,7 @@ internal sealed class ConfigurationBuilder(
             At("maxvcpus", $"maxvcpus={maxVcpus} is below vcpus={vcpus}");
         }
 
+        BootLoader bootLoader = ReadBootLoader();
         DomainConfiguration configuration = new()
         {
             Name = name ?? "",
@@ -61,13 +63,15 @@ internal sealed class ConfigurationBuilder(
             MaxMemoryMebibytes = maxMemory,
             Vcpus = vcpus,
             MaxVcpus = maxVcpus,
-            Kernel = ReadKernel() ?? "",
-            Ramdisk = Text("ramdisk") is { Length: > 0 } ramdisk ? ramdisk : null,
+            BootLoader = bootLoader,
+            Kernel = ReadKernel(bootLoader) ?? "",
+            Ramdisk = bootLoader == BootLoader.None && Text("ramdisk") is { Length: > 0 } ramdisk ? ramdisk : null,
             CommandLine = ReadCommandLine(),
             CpuEngine = ReadEngine(),
             CodeCacheMebibytes = ReadCodeCache(),
             Disks = ReadDisks(),
             Vifs = ReadVifs(),
+            Display = entries.TryGetValue("vfb", out ConfigurationEntry? vfb) ? new DisplayListReader(vfb, diagnostics).Read() : null,
             OnPoweroff = Action("on_poweroff", LifecycleAction.Destroy),
             OnReboot = Action("on_reboot", LifecycleAction.Restart),
             OnCrash = Action("on_crash", LifecycleAction.Destroy),
@@ -99,16 +103,49 @@ internal sealed class ConfigurationBuilder(
         return name;
     }
 
-    private string? ReadKernel()
+    private BootLoader ReadBootLoader()
     {
+        if (Text("bootloader") is not { Length: > 0 } name)
+        {
+            return BootLoader.None;
+        }
+
+        // Old files have paths: /usr/bin/pygrub, /usr/lib/xen/bin/pygrub. pygrub parsed the guest's disk in domain 0; what takes its place does not.
+        if (name[(name.LastIndexOf('/') + 1)..] is not ("pygrub" or "pvgrub" or "pvgrub64" or "grub-x86_64-xen.bin"))
+        {
+            At("bootloader", $"bootloader=\"{Shorten(name)}\" is not one of pvgrub, pygrub");
+        }
+        else if (entries.ContainsKey("kernel") && Text("kernel") is { Length: > 0 })
+        {
+            Warn("bootloader", "kernel is given, so bootloader is ignored");
+            return BootLoader.None;
+        }
+        else if (!entries.ContainsKey("disk"))
+        {
+            Warn("bootloader", "there is no disk to boot from: GRUB will stop at its prompt");
+        }
+
+        if (Text("ramdisk") is { Length: > 0 })
+        {
+            Warn("ramdisk", "ramdisk is ignored: the guest's boot loader loads the guest's own");
+        }
+
+        return BootLoader.PvGrub;
+    }
+
+    private string? ReadKernel(BootLoader bootLoader)
+    {
+        if (bootLoader == BootLoader.PvGrub)
+        {
+            return "";
+        }
+
         if (Text("kernel") is { Length: > 0 } kernel)
         {
             return kernel;
         }
 
-        Missing("kernel", entries.ContainsKey("bootloader")
-            ? "kernel = \"/path/to/vmlinuz\"; bootloader is not supported yet, so a kernel of the host is needed"
-            : "kernel = \"/path/to/vmlinuz\"");
+        Missing("kernel", "kernel = \"/path/to/vmlinuz\", or bootloader = \"pvgrub\" and a disk with a kernel on it");
         return null;
     }
 

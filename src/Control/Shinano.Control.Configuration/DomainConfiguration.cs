@@ -1,4 +1,5 @@
 using Shinano.Control.Configuration.Disks;
+using Shinano.Control.Configuration.Displays;
 using Shinano.Control.Configuration.Networks;
 
 namespace Shinano.Control.Configuration;
@@ -21,6 +22,12 @@ public sealed record DomainConfiguration
     public required int Vcpus { get; init; }
 
     public required int MaxVcpus { get; init; }
+
+    /// <summary>What finds the kernel when <see cref="Kernel"/> is empty.</summary>
+    public BootLoader BootLoader { get; init; }
+
+    /// <summary>Framebuffer, keyboard and pointer; null for none.</summary>
+    public DisplayConfiguration? Display { get; init; }
 
     /// <summary>As written; relative paths are relative to where xm ran, and xend makes them absolute.</summary>
     public required string Kernel { get; init; }

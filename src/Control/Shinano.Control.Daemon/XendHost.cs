@@ -112,6 +112,7 @@ internal sealed class XendHost : IAsyncDisposable
         builder.Services.AddSingleton<PasstProgram>();
         builder.Services.AddSingleton<DomainNetworks>();
         builder.Services.AddSingleton<NetworkOperations>();
+        builder.Services.AddSingleton<BootLoaders>();
         builder.Services.AddSingleton<DomainDevices>();
         builder.Services.AddSingleton<DiskOperations>();
         builder.Services.AddSingleton<DomainTree>();

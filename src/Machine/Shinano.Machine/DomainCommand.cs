@@ -4,6 +4,7 @@ using System.Runtime.InteropServices;
 using Shinano.Control.Api.Domains;
 using Shinano.Linux;
 using Shinano.Machine.Control;
+using Shinano.Machine.Vnc;
 
 namespace Shinano.Machine;
 
@@ -44,7 +45,10 @@ internal static class DomainCommand
         // Disks block threads of the pool: what answers xend and the guest must not wait for the pool to grow.
         ThreadPool.GetMinThreads(out int workers, out int ports);
         ThreadPool.SetMinThreads(Math.Max(workers, 16), ports);
-        using ControlServer server = new(spec.ControlSocketPath, events => control = new DomainControl(spec, events));
+
+        // Before anything of the guest is read, and before this process may no more run programs or open network sockets: the one that holds the TCP port.
+        using VncGate? gate = spec.Vnc is { } vnc ? await VncGate.StartAsync(vnc).ConfigureAwait(false) : null;
+        using ControlServer server = new(spec.ControlSocketPath, events => control = new DomainControl(spec, gate?.Port, events));
         using PosixSignalRegistration terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, context =>
         {
             context.Cancel = true;

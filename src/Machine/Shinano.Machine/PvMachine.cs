@@ -224,7 +224,7 @@ internal sealed class PvMachine : IAsyncDisposable
     public BackEndRegistry OpenDevices(RelayToken token, string socketPath)
     {
         _backEndStore = new RelayStore(socketPath, Domain.Id, token);
-        return _devices = new BackEndRegistry(_backEndStore, Domain.Id, new GuestLink(Domain, _grants!, _events));
+        return _devices = new BackEndRegistry(_backEndStore, Domain.Id, new GuestLink(Domain, _frames, _grants!, _events));
     }
 
     /// <summary>Stops the vCPUs, gives console viewers the rest, and frees everything.</summary>

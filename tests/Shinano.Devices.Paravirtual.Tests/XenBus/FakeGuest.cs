@@ -9,7 +9,7 @@ internal sealed class FakeGuest : IFrontEndDomain, IDisposable
 {
     public const uint ReadOnlyFrom = 48;
 
-    private const ulong FirstFrame = 0x200;
+    public const ulong FirstFrame = 0x200;
     private const uint Pages = 64;
 
     private int _mapped;
@@ -39,6 +39,10 @@ internal sealed class FakeGuest : IFrontEndDomain, IDisposable
 
     public IGrantedPage? TryMap(GrantRef reference, bool writable) =>
         reference.Value >= Pages || (writable && reference.Value >= ReadOnlyFrom) ? null : new MappedPage(this, FirstFrame + reference.Value, writable);
+
+    /// <summary>Frames are numbered as they are; those of the last pages are page tables.</summary>
+    public IGrantedPage? TryMapFrame(ulong frame, bool writable) =>
+        frame is < FirstFrame or >= FirstFrame + Pages || (writable && frame >= FirstFrame + ReadOnlyFrom) ? null : new MappedPage(this, frame, writable);
 
     public IFrontEndPort? TryBind(EventPort port, Action onNotify)
     {

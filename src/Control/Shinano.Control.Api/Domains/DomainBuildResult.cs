@@ -15,6 +15,9 @@ public sealed record DomainBuildResult
     /// <summary>Guest's event channel port of the console ring; written to <c>console/port</c>.</summary>
     public required uint ConsoleEventPort { get; init; }
 
+    /// <summary>TCP port that VNC viewers connect to; null when there is none.</summary>
+    public int? VncPort { get; init; }
+
     /// <summary>4 KiB pages the domain was built with.</summary>
     public required long TotalPages { get; init; }
 

@@ -60,6 +60,9 @@ public sealed record DomainSpec
 
     public required ConsoleSpec Console { get; init; }
 
+    /// <summary>Where VNC viewers come in; null when the domain has no display.</summary>
+    public VncSpec? Vnc { get; init; }
+
     /// <summary>Directory for this domain's own files (LogDirectory).</summary>
     public required string LogDirectory { get; init; }
 

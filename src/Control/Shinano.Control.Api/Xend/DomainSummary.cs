@@ -40,6 +40,12 @@ public sealed record DomainSummary
     /// <summary>False when the domain process did not answer and numbers are those of its start.</summary>
     public bool Responding { get; init; } = true;
 
+    /// <summary>Address that VNC viewers connect to; null when it has no display.</summary>
+    public string? VncListen { get; init; }
+
+    /// <summary>TCP port that VNC viewers connect to.</summary>
+    public int? VncPort { get; init; }
+
     public IReadOnlyList<VcpuStatus> VcpuDetails { get; init; } = [];
 
     /// <summary>Its devices, with what they have counted.</summary>

@@ -29,7 +29,7 @@ internal static class ConfigurationIntake
 
     private static DomainConfiguration Anchor(DomainConfiguration configuration, string workingDirectory) => configuration with
     {
-        Kernel = Path.GetFullPath(configuration.Kernel, workingDirectory),
+        Kernel = configuration.Kernel.Length == 0 ? "" : Path.GetFullPath(configuration.Kernel, workingDirectory),
         Ramdisk = configuration.Ramdisk is { } ramdisk ? Path.GetFullPath(ramdisk, workingDirectory) : null,
         Disks = [.. configuration.Disks.Select(disk => Anchor(disk, workingDirectory))],
         Vifs = [.. configuration.Vifs.Select(Complete)],

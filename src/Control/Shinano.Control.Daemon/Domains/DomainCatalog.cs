@@ -90,6 +90,8 @@ internal sealed class DomainCatalog(DomainRegistry registry, ManagedDomains mana
             CpuEngine = status?.CpuEngine ?? record.Spec.CpuEngine,
             Managed = managed.TryFind(record.Name) is not null,
             Responding = responding,
+            VncListen = status?.Build?.VncPort is null ? null : record.Spec.Vnc?.Listen,
+            VncPort = status?.Build?.VncPort,
             VcpuDetails = status?.Vcpus ?? [],
             Devices = status?.Devices ?? [],
         };

@@ -6,7 +6,7 @@ using Shinano.Linux;
 namespace Shinano.Control.Daemon.Domains;
 
 /// <summary>
-/// A domain's directory below the run directory: <c>domains/N/{spec.json,record.json,failure.json,control,console}</c>.
+/// A domain's directory below the run directory: <c>domains/N/{spec.json,record.json,failure.json,control,console,vnc}</c>.
 /// </summary>
 internal sealed class DomainDirectory(ShinanoPaths paths, int domainId)
 {
@@ -19,6 +19,8 @@ internal sealed class DomainDirectory(ShinanoPaths paths, int domainId)
     public string ControlSocket => System.IO.Path.Combine(Path, "control");
 
     public string ConsoleSocket => System.IO.Path.Combine(Path, "console");
+
+    public string VncSocket => System.IO.Path.Combine(Path, "vnc");
 
     private string Record => System.IO.Path.Combine(Path, "record.json");
 

@@ -9,7 +9,7 @@ namespace Shinano.Control.Daemon.Domains;
 
 /// <summary>Makes a domain of a configuration: all of it, or nothing that stays behind.</summary>
 internal sealed class DomainStarter(
-    ShinanoPaths paths, DomainRegistry registry, DomainTree tree, DomainDevices devices, DomainLogs logs, HostFacts host, ILogger<DomainStarter> logger)
+    ShinanoPaths paths, DomainRegistry registry, DomainTree tree, DomainDevices devices, BootLoaders bootLoaders, DomainLogs logs, HostFacts host, ILogger<DomainStarter> logger)
 {
     /// <summary>Reading a kernel and a ramdisk from a slow disk and decompressing them.</summary>
     private static readonly TimeSpan BuildPatience = TimeSpan.FromMinutes(5);
@@ -22,9 +22,11 @@ internal sealed class DomainStarter(
         DomainConfiguration configuration, IReadOnlyList<DateTimeOffset> restarts, Action<BuildProgress>? progress, CancellationToken cancellationToken)
     {
         registry.DemandFree(configuration.Name, configuration.Uuid);
+        configuration = await bootLoaders.ResolveAsync(configuration, progress, cancellationToken);
         CheckAgainstHost(configuration);
         IReadOnlyList<DevicePlan> plans = await devices.PlansOfAsync(configuration, cancellationToken);
         DomainEntry entry = Prepare(configuration, restarts);
+        plans = [.. plans, .. DisplayPlanner.PlansOf(configuration.Display, entry.Directory.VncSocket)];
         await entry.Gate.WaitAsync(cancellationToken);
         try
         {
@@ -148,6 +150,7 @@ internal sealed class DomainStarter(
             XenStoreRelaySocketPath = paths.XenStoreRelaySocket,
             XenStoreToken = RelayToken.Create().ToText(),
             Console = new ConsoleSpec { SocketPath = directory.ConsoleSocket, LogPath = logs.ConsoleLog(configuration.Name) },
+            Vnc = DisplayPlanner.VncOf(configuration.Display, directory.VncSocket),
             LogDirectory = paths.LogDirectory,
             FailurePath = directory.Failure,
         };

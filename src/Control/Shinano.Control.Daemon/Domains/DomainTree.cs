@@ -197,6 +197,13 @@ internal sealed class DomainTree(LocalStore store, DeviceTree devices)
 
         // No pty here: the socket that xm console connects to.
         yield return ("console/tty", spec.Console.SocketPath);
+
+        // libxl_domain.c: libxl_vncviewer_exec reads these two. vnc-pass is left out: the guest could read it.
+        if (spec.Vnc is { } vnc && build.VncPort is { } port)
+        {
+            yield return ("console/vnc-listen", vnc.Listen);
+            yield return ("console/vnc-port", Invariant($"{port}"));
+        }
     }
 
     private static IEnumerable<(string Node, string Value)> DescribeVm(DomainRecord record)

@@ -13,6 +13,15 @@ public interface IFrontEndDomain
     /// <returns>Null when the guest does not grant this, or not any more.</returns>
     IGrantedPage? TryMap(GrantRef reference, bool writable);
 
+    /// <summary>
+    /// Maps a frame that the guest names by its machine frame, as a privileged back end does for the protocols that know no grants (public/io/fbif.h, kbdif.h,
+    /// console.h). The same holds as for a grant, but that the guest sees no use of it.
+    /// </summary>
+    /// <param name="frame">The guest's word; hostile.</param>
+    /// <param name="writable">For writing too.</param>
+    /// <returns>Null when the frame is not the guest's, or is a page table and would be written.</returns>
+    IGrantedPage? TryMapFrame(ulong frame, bool writable);
+
     /// <summary>Binds domain 0's end of a port that the guest allocated for domain 0. Look at the ring afterwards: notifications before are lost.</summary>
     /// <param name="port">The guest's; hostile.</param>
     /// <param name="onNotify">Called on the guest's vCPU thread for each notification: short, not blocking, never throwing.</param>

@@ -10,10 +10,11 @@ using Shinano.XenStore.Protocol;
 namespace Shinano.Machine.Control;
 
 /// <summary>What xend may ask of this domain process. Calls come on thread-pool threads and never wait for guest code other than by pausing it.</summary>
-internal sealed class DomainControl(DomainSpec spec, IDomainEvents events) : IDomainProcess
+internal sealed class DomainControl(DomainSpec spec, int? vncPort, IDomainEvents events) : IDomainProcess
 {
     private readonly Lock _lock = new();
     private readonly TaskCompletionSource _destroyed = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly DisplayWiring _displays = new(() => spec.Name, Console.Error.WriteLine);
     private PvMachine? _machine;
     private DomainBuildResult? _build;
     private bool _buildTried;
@@ -126,7 +127,7 @@ internal sealed class DomainControl(DomainSpec spec, IDomainEvents events) : IDo
         _destroyed.TrySetResult();
     }
 
-    public Task AttachDeviceAsync(DeviceSpec device, CancellationToken cancellationToken) => DeviceCalls.AttachAsync(Devices, device, cancellationToken);
+    public Task AttachDeviceAsync(DeviceSpec device, CancellationToken cancellationToken) => DeviceCalls.AttachAsync(Devices, _displays, device, cancellationToken);
 
     public Task DetachDeviceAsync(string kind, string id, bool force, CancellationToken cancellationToken) =>
         DeviceCalls.DetachAsync(Devices, kind, id, force, cancellationToken);
@@ -359,7 +360,7 @@ internal sealed class DomainControl(DomainSpec spec, IDomainEvents events) : IDo
             if (!destroyed)
             {
                 _machine = machine;
-                return _build = machine.Result;
+                return _build = machine.Result with { VncPort = vncPort };
             }
         }
 

@@ -11,10 +11,12 @@ internal static class DeviceFactory
 {
     /// <exception cref="BackEndException">There is no back end for it.</exception>
     /// <exception cref="IOException">A file cannot be opened.</exception>
-    public static async Task<IBackEndDevice> CreateAsync(DeviceSpec spec, CancellationToken cancellation) => spec switch
+    public static async Task<IBackEndDevice> CreateAsync(DeviceSpec spec, DisplayWiring displays, CancellationToken cancellation) => spec switch
     {
         DiskDeviceSpec disk => await BlockBackEnd.CreateAsync(SettingsOf(disk), token => OpenAsync(disk, token), cancellation).ConfigureAwait(false),
         NetworkDeviceSpec network => new NetBackEnd(new NetSettings { Id = network.Id, LinkPath = network.LinkPath, Token = network.Token }),
+        FramebufferDeviceSpec framebuffer => displays.CreateFramebuffer(framebuffer),
+        KeyboardDeviceSpec keyboard => displays.CreateKeyboard(keyboard),
         _ => throw new BackEndException($"there is no back end for {spec.Kind}"),
     };
 

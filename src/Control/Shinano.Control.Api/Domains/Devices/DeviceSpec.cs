@@ -6,6 +6,8 @@ namespace Shinano.Control.Api.Domains.Devices;
 [JsonPolymorphic(TypeDiscriminatorPropertyName = "kind")]
 [JsonDerivedType(typeof(DiskDeviceSpec), "vbd")]
 [JsonDerivedType(typeof(NetworkDeviceSpec), "vif")]
+[JsonDerivedType(typeof(FramebufferDeviceSpec), "vfb")]
+[JsonDerivedType(typeof(KeyboardDeviceSpec), "vkbd")]
 public abstract record DeviceSpec
 {
     /// <summary>The device's number, as its directories in xenstore are called, e.g. "51712" for xvda.</summary>
