@@ -56,9 +56,11 @@ public sealed class XmProgramTests
         while (ended.ExitCode != 0);
 
         CliResult result = await followed;
-        Assert.Equal(0, result.ExitCode);
-        Assert.Equal("fake console\r\n# fake console\r\n# ", result.Output);
         Assert.Equal("Domain a (id=1): rebooted; restarted as id=2\n", result.Error);
+        Assert.Equal(0, result.ExitCode);
+
+        // The second domain may have been ended before its console was reached.
+        Assert.Matches(@"^(fake console\r\n# ){1,2}$", result.Output);
     }
 
     [Fact]

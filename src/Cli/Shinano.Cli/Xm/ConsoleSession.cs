@@ -11,6 +11,9 @@ internal static class ConsoleSession
     /// <summary>Ctrl-]: detaches, when a person types it.</summary>
     private const byte Escape = 0x1d;
 
+    /// <summary>The end of a domain and that of its console follow each other at once.</summary>
+    private static readonly TimeSpan EndPatience = TimeSpan.FromSeconds(2);
+
     /// <summary>Attaches until the console ends, the user detaches, or <paramref name="ended"/> says that the domain has ended.</summary>
     /// <param name="environment">Where the bytes come from and go.</param>
     /// <param name="socketPath">See <see cref="ConsoleSpec.SocketPath"/>.</param>
@@ -28,6 +31,12 @@ internal static class ConsoleSession
         }
         catch (SocketException e)
         {
+            // Of a domain that ended before we came there is no console, but there is an outcome.
+            if (await Task.WhenAny(ended, Task.Delay(EndPatience, cancellationToken)) == ended)
+            {
+                return false;
+            }
+
             throw new XendFailureException(new DomainFailure(DomainFailureCode.HostResource, $"{socketPath}: the console cannot be reached: {e.Message}"));
         }
 
@@ -39,7 +48,7 @@ internal static class ConsoleSession
         if (first == ended && !cancellationToken.IsCancellationRequested)
         {
             // The rest of a console that closes follows at once; one that is kept never ends.
-            await Task.WhenAny(output, Task.Delay(TimeSpan.FromSeconds(2), cancellationToken));
+            await Task.WhenAny(output, Task.Delay(EndPatience, cancellationToken));
         }
 
         return first == detached.Task;
