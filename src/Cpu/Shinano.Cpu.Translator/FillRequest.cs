@@ -1,13 +1,16 @@
 namespace Shinano.Cpu.Translator;
 
-/// <summary>What emitted code asks of the look-aside miss: the operand's size in the low byte, and how it is accessed.</summary>
+/// <summary>What emitted code asks of the look-aside miss: the size in bytes in the low bits, and how it is accessed.</summary>
 internal static class FillRequest
 {
-    public const int SizeMask = 0xFF;
-    public const int Write = 0x100;
+    public const int SizeMask = 0xFFF;
+    public const int Write = 0x1000;
 
     /// <summary>Through the stack window, which is for reads and writes: wants a write entry.</summary>
-    public const int Stack = 0x200;
+    public const int Stack = 0x2000;
+
+    /// <summary>The bytes are those of a group of accesses.</summary>
+    public const int Group = 0x4000;
 
     /// <summary>Shift of the address bits that must be 0 for the operand's alignment.</summary>
     public const int AlignmentShift = 16;

@@ -41,6 +41,7 @@ internal static unsafe class NativeLayout
     private static readonly int Data;
     private static readonly int ReturnThunks;
     private static readonly int StackWindows;
+    private static readonly int GroupAddends;
     private static readonly int JumpCaches;
 
     static NativeLayout()
@@ -80,6 +81,7 @@ internal static unsafe class NativeLayout
         Mask16 = Of(&s->Mask16);
         Mask32 = Of(&s->Mask32);
         StackWindows = Of(s->StackWindow);
+        GroupAddends = Of(s->GroupAddends);
         UsedVector = Of(&s->UsedVector);
         UsedVex = Of(&s->UsedVex);
         Numbers = Of(s->Numbers);
@@ -95,6 +97,8 @@ internal static unsafe class NativeLayout
     public static int Table(int context, bool write) => Data + (((context * 2) + (write ? 1 : 0)) * Core.TableBytes);
 
     public static int StackWindow(int context) => StackWindows + (context * 16);
+
+    public static int GroupAddend(int group) => GroupAddends + (group * 8);
 
     public static int ReturnThunk(int context) => ReturnThunks + (context * 8);
 

@@ -74,6 +74,9 @@ internal unsafe struct NativeState
     /// <summary>Per context: the page that stack accesses hit last; <see cref="TlbEntry.NegatedTag"/> and <see cref="TlbEntry.Addend"/>.</summary>
     public fixed ulong StackWindow[Core.Contexts * 2];
 
+    /// <summary>What the heads of a block's groups found: what to add to a linear address of their page.</summary>
+    public fixed ulong GroupAddends[AccessGroups.MaxGroups];
+
     /// <summary>Non-zero: the vector registers and MXCSR are the guest's, loaded by the first block that uses them.</summary>
     public byte UsedVector;
 

@@ -26,6 +26,8 @@ internal unsafe class TranslatorCpu : InterpreterCpu
     private TranslationMode _mode;
     private long _generation;
     private bool _flagsAreLazy = true;
+    private bool _misfit;
+    private long _windowsClosed;
 
     public TranslatorCpu(TranslatorEngine engine, InterpreterEngine interpreter)
         : base(interpreter, sizeof(NativeState) - sizeof(Core))
@@ -221,6 +223,13 @@ internal unsafe class TranslatorCpu : InterpreterCpu
                 return TryFindFrame(next, out ulong frame) && _knowledge.NoteMapping((int)_state->ExitArgument, next, frame, _mode.Context)
                     ? NativeExit.Lookup
                     : NativeExit.Interpret;
+            case NativeExit.Ungroup:
+                if (_misfit && TryFindFrame(_state->ExitArgument, out ulong from))
+                {
+                    _engine.Cache.NoteMisfit(new BlockKey(_state->ExitArgument, from, _mode), c->Count);
+                }
+
+                return NativeExit.Interpret;
             case NativeExit.Syscall:
                 c->HasExit = 1;
                 c->Exit = new CpuExit { Kind = CpuExitKind.Syscall };
@@ -277,12 +286,16 @@ internal unsafe class TranslatorCpu : InterpreterCpu
     {
         _counters.Fills++;
         int size = (int)(request & FillRequest.SizeMask);
+        bool crosses = (int)(address & (GuestMemory.PageSize - 1)) + size > GuestMemory.PageSize;
+        _misfit = crosses && (request & FillRequest.Group) != 0;
 
         // A misaligned operand is a fault of its own, before its page is looked at.
-        if ((address & (request >> FillRequest.AlignmentShift)) != 0 || (int)(address & (GuestMemory.PageSize - 1)) + size > GuestMemory.PageSize || !SlowAccess.IsCanonical(address))
+        if (crosses || (address & (request >> FillRequest.AlignmentShift)) != 0 || !SlowAccess.IsCanonical(address))
         {
             return false;
         }
+
+        long closed = _windowsClosed;
 
         bool write = (request & (FillRequest.Write | FillRequest.Stack)) != 0;
         Core* c = Core;
@@ -301,6 +314,12 @@ internal unsafe class TranslatorCpu : InterpreterCpu
             {
                 return false;
             }
+        }
+
+        // The stack's window must stay while a group relies on it.
+        if (closed != _windowsClosed)
+        {
+            return false;
         }
 
         if ((request & FillRequest.Stack) != 0)
@@ -329,6 +348,7 @@ internal unsafe class TranslatorCpu : InterpreterCpu
 
     private void CloseWindow(int context)
     {
+        _windowsClosed++;
         ulong* window = _state->StackWindow + (2 * context);
         window[0] = _windowKey;
         window[1] = (ulong)Marshal.UnsafeAddrOfPinnedArrayElement(_windowPage, 0) + _windowKey;

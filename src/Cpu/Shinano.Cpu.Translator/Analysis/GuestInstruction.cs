@@ -45,6 +45,14 @@ internal struct GuestInstruction
     /// <summary>For a call: the flags must be loaded from the state after its return.</summary>
     public bool LoadAfter;
 
+    // Filled by AccessGroups.
+
+    /// <summary>How the memory operand is checked.</summary>
+    public AccessPlan Operand;
+
+    /// <summary>How the access of a push, pop, call or return is checked.</summary>
+    public AccessPlan Stack;
+
     public readonly ulong Rip => Code.IP;
 
     public readonly ulong NextRip => Code.NextIP;

@@ -21,4 +21,14 @@ internal static class InstructionExtensions
     /// <summary>Whether an operand is in memory; what the encoding's memory size is says nothing of it.</summary>
     public static bool HasMemoryOperand(this in Instruction code) =>
         code.Op0Kind == OpKind.Memory || code.Op1Kind == OpKind.Memory || code.Op2Kind == OpKind.Memory || code.Op3Kind == OpKind.Memory;
+
+    /// <summary>Whether the memory operand is a register that stays in a host register, and a displacement.</summary>
+    public static bool IsStackOrHomed(this in Instruction code) =>
+        code.MemoryIndex == Register.None
+        && code.MemoryBase.IsGPR64()
+        && !code.HasSegmentBase()
+        && HostRegisters.HomeOf(HostRegisters.NumberOf(code.MemoryBase)) != HostRegisters.None
+        && (long)code.MemoryDisplacement64 is > -MaxDistance and < MaxDistance;
+
+    private const long MaxDistance = 1 << 16;
 }

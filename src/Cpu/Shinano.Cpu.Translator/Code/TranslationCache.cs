@@ -20,10 +20,16 @@ internal sealed class TranslationCache : ICodeDependents, ILinkNumbers, IDisposa
 
     private const int FirstLinks = 1 << 12;
 
+    /// <summary>A misfit costs as much as some thousand instructions; so many in such distances, and a block is made anew without groups.</summary>
+    private const int MaxMisfits = 16;
+    private const ulong MisfitInstructions = 4000;
+
     private readonly CodeCache _code;
     private readonly CodeRegion[] _regions;
     private readonly BlockScanner _scanner;
     private readonly GuestBlock _block = new();
+    private readonly AccessGroups _groups = new();
+    private readonly HashSet<BlockKey> _ungrouped = [];
     private readonly EmittedCode _emitted = new();
     private readonly BlockEmitter _emitter;
     private readonly Dictionary<BlockKey, TranslatedBlock> _blocks = [];
@@ -84,7 +90,8 @@ internal sealed class TranslationCache : ICodeDependents, ILinkNumbers, IDisposa
     {
         lock (_code.Gate)
         {
-            if (_blocks.TryGetValue(new BlockKey(rip, page->Frame, mode), out TranslatedBlock? known))
+            BlockKey key = new(rip, page->Frame, mode);
+            if (_blocks.TryGetValue(key, out TranslatedBlock? known))
             {
                 return known;
             }
@@ -113,6 +120,11 @@ internal sealed class TranslationCache : ICodeDependents, ILinkNumbers, IDisposa
             };
             if (_block.Count != 0)
             {
+                if (!_ungrouped.Contains(key))
+                {
+                    _groups.Analyse(_block);
+                }
+
                 _emitter.Emit(_block);
                 if (!Place(made))
                 {
@@ -123,7 +135,7 @@ internal sealed class TranslationCache : ICodeDependents, ILinkNumbers, IDisposa
                 InstructionsTranslated += _block.Count;
             }
 
-            _blocks.Add(new BlockKey(rip, made.Frame, mode), made);
+            _blocks.Add(key, made);
             AddTo(made.Frame, made);
             if (made.NextFrame != 0 && made.NextFrame != made.Frame)
             {
@@ -171,11 +183,34 @@ internal sealed class TranslationCache : ICodeDependents, ILinkNumbers, IDisposa
         }
     }
 
+    /// <summary>A group of a block reached over the end of a page. A block to which that happens all the time does without groups from now on.</summary>
+    /// <param name="count">The vCPU's instruction count.</param>
+    public void NoteMisfit(in BlockKey key, ulong count)
+    {
+        lock (_code.Gate)
+        {
+            if (!_blocks.TryGetValue(key, out TranslatedBlock? block))
+            {
+                return;
+            }
+
+            // Counts of several vCPUs are not comparable, which makes this no more than inexact.
+            ulong recovered = (count - block.MisfitAt) / MisfitInstructions;
+            block.Misfits = recovered < (ulong)block.Misfits ? block.Misfits - (int)recovered + 1 : 1;
+            block.MisfitAt = count;
+            if (block.Misfits >= MaxMisfits)
+            {
+                _ungrouped.Add(key);
+                Drop(key.Frame, one => one == block, out _);
+            }
+        }
+    }
+
     /// <inheritdoc/>
     public unsafe ulong Drop(CodePage* page, ulong chunks)
     {
         ulong frame = page->Frame;
-        BlocksDropped += Drop(page, block => (block.ChunksOf(frame) & chunks) != 0, out ulong left);
+        BlocksDropped += Drop(frame, block => (block.ChunksOf(frame) & chunks) != 0, out ulong left);
         return left;
     }
 
@@ -188,17 +223,17 @@ internal sealed class TranslationCache : ICodeDependents, ILinkNumbers, IDisposa
         ulong frame = page->Frame;
         bool Contains(TranslatedBlock block) => (ulong)offset - (block.Rip & OffsetMask) < block.EndRip - block.Rip;
         bool EndsAt(TranslatedBlock block) => block.EndsForeign && (block.EndRip & OffsetMask) == (ulong)offset;
-        BlocksDroppedByProbes += Drop(page, block => block.Frame == frame && (set ? Contains(block) : EndsAt(block)), out ulong left);
+        BlocksDroppedByProbes += Drop(frame, block => block.Frame == frame && (set ? Contains(block) : EndsAt(block)), out ulong left);
         return left;
     }
 
-    /// <summary>Drops blocks of a page's frame.</summary>
+    /// <summary>Drops blocks of a frame.</summary>
     /// <param name="left">The chunks that others depend on.</param>
     /// <returns>How many were dropped.</returns>
-    private unsafe int Drop(CodePage* page, Predicate<TranslatedBlock> which, out ulong left)
+    private int Drop(ulong frame, Predicate<TranslatedBlock> which, out ulong left)
     {
         left = 0;
-        if (!_ofFrame.TryGetValue(page->Frame, out List<TranslatedBlock>? blocks))
+        if (!_ofFrame.TryGetValue(frame, out List<TranslatedBlock>? blocks))
         {
             return 0;
         }
@@ -215,7 +250,7 @@ internal sealed class TranslationCache : ICodeDependents, ILinkNumbers, IDisposa
 
             if (!which(block))
             {
-                left |= block.ChunksOf(page->Frame);
+                left |= block.ChunksOf(frame);
                 continue;
             }
 
@@ -407,6 +442,7 @@ internal sealed class TranslationCache : ICodeDependents, ILinkNumbers, IDisposa
         }
 
         _blocks.Clear();
+        _ungrouped.Clear();
         _ofFrame.Clear();
         Volatile.Write(ref _links, new Link?[FirstLinks]);
         _linkCount = 0;

@@ -6,7 +6,6 @@ namespace Shinano.Cpu.Translator;
 /// <summary>Emits the code of a block: its entry, its instructions, its exits.</summary>
 internal sealed class BlockEmitter
 {
-
     private readonly ILinkNumbers _numbers;
     private readonly EmittedCode _output;
     private readonly HostAssembler _code;
@@ -23,7 +22,7 @@ internal sealed class BlockEmitter
         _output = output;
         _code = output.Assembler;
         _numbers = numbers;
-        _memory = new MemoryEmitter(_code, EmitForeignExit);
+        _memory = new MemoryEmitter(_code, EmitForeignExit, EmitUngroupedExit);
         _instructions = new InstructionEmitter(_code, _memory);
     }
 
@@ -218,6 +217,7 @@ internal sealed class BlockEmitter
         _instructions.LoadTarget(instruction);
         int miss = _code.NewLabel();
         JumpCacheProbe.Emit(_code, _block.Context, miss);
+        _memory.ForgetAddend();
         _memory.LeaveAt(instruction, miss);
     }
 
@@ -313,6 +313,12 @@ internal sealed class BlockEmitter
 
     /// <summary>Leaves to the interpreter before an instruction that turned out to be more than its translation can do.</summary>
     private void EmitForeignExit(in GuestInstruction instruction) => EmitLeave(instruction, NativeExit.Interpret);
+
+    private void EmitUngroupedExit(in GuestInstruction instruction)
+    {
+        _code.StoreImmediate(HostOperand.State(NativeLayout.ExitArgument), _block.Rip, HostRegisters.Rcx);
+        EmitLeave(instruction, NativeExit.Ungroup);
+    }
 
     private void EmitLeave(in GuestInstruction instruction, NativeExit reason)
     {

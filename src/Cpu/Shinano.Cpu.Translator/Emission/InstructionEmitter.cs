@@ -33,7 +33,7 @@ internal sealed class InstructionEmitter(HostAssembler code, MemoryEmitter memor
                 EmitPop(instruction);
                 break;
             case InstructionKind.Leave:
-                HostOperand frame = memory.CheckStack(instruction, GuestRbp, 0, 8, write: false);
+                HostOperand frame = memory.CheckStack(instruction, default, GuestRbp, 0, 8, write: false);
                 code.Load(Rcx, frame);
                 code.Lea(GuestRsp, HostOperand.Mem(GuestRbp, 8));
                 code.Move(GuestRbp, Rcx);
@@ -72,7 +72,7 @@ internal sealed class InstructionEmitter(HostAssembler code, MemoryEmitter memor
 
     public void PushReturnAddress(in GuestInstruction instruction)
     {
-        HostOperand place = memory.CheckStack(instruction, GuestRsp, -8, 8, write: true);
+        HostOperand place = memory.CheckStack(instruction, instruction.Stack, GuestRsp, -8, 8, write: true);
         code.StoreImmediate(place, instruction.NextRip, Rcx);
         code.Lea(GuestRsp, HostOperand.Mem(GuestRsp, -8));
     }
@@ -80,7 +80,7 @@ internal sealed class InstructionEmitter(HostAssembler code, MemoryEmitter memor
     /// <summary>The address on the guest's stack into RCX; the stack pointer goes past it.</summary>
     public void PopReturnAddress(in GuestInstruction instruction)
     {
-        code.Load(Rcx, memory.CheckStack(instruction, GuestRsp, 0, 8, write: false));
+        code.Load(Rcx, memory.CheckStack(instruction, instruction.Stack, GuestRsp, 0, 8, write: false));
         code.Lea(GuestRsp, HostOperand.Mem(GuestRsp, 8));
     }
 
@@ -93,7 +93,7 @@ internal sealed class InstructionEmitter(HostAssembler code, MemoryEmitter memor
             code.Store(HostOperand.State(NativeLayout.Temporary), Rcx);
         }
 
-        HostOperand place = memory.CheckStack(instruction, GuestRsp, -8, 8, write: true);
+        HostOperand place = memory.CheckStack(instruction, instruction.Stack, GuestRsp, -8, 8, write: true);
         if (instruction.HasMemory)
         {
             code.Load(Rcx, HostOperand.State(NativeLayout.Temporary));
@@ -121,7 +121,7 @@ internal sealed class InstructionEmitter(HostAssembler code, MemoryEmitter memor
 
     private void EmitPop(in GuestInstruction instruction)
     {
-        HostOperand place = memory.CheckStack(instruction, GuestRsp, 0, 8, write: false);
+        HostOperand place = memory.CheckStack(instruction, instruction.Stack, GuestRsp, 0, 8, write: false);
         int number = HostRegisters.NumberOf(instruction.Code.Op0Register);
         int home = HostRegisters.HomeOf(number);
         code.Load(home == HostRegisters.None ? Rcx : home, place);
@@ -197,6 +197,7 @@ internal sealed class InstructionEmitter(HostAssembler code, MemoryEmitter memor
         }
 
         code.Op(0, wide, 0xF7, signed ? 7 : 6, HostOperand.Reg(Rcx));
+        memory.ForgetAddend();
         memory.LeaveAt(instruction, refuse);
     }
 
@@ -278,6 +279,11 @@ internal sealed class InstructionEmitter(HostAssembler code, MemoryEmitter memor
         {
             code.Lea(R15, operand);
             operand = HostOperand.Mem(R15, 0);
+        }
+
+        if (renaming.Uses(R15))
+        {
+            memory.ForgetAddend();
         }
 
         if (instruction.HasMemory)

@@ -9,21 +9,33 @@ namespace Shinano.Cpu.Translator;
 /// </summary>
 /// <remarks>RCX and R15 are lost. Where flags are live, the sequences use only instructions that leave them alone (LEA, PEXT, JRCXZ).</remarks>
 /// <param name="leave">Emits the way to the interpreter before an instruction.</param>
-internal sealed class MemoryEmitter(HostAssembler code, MemoryEmitter.Leave leave)
+/// <param name="leaveGroup">The same for a group's head, so that it is known which block's groups do not fit.</param>
+internal sealed class MemoryEmitter(HostAssembler code, MemoryEmitter.Leave leave, MemoryEmitter.Leave leaveGroup)
 {
     private const int PageSize = 0x1000;
     private const int IndexMask = (Core.TlbEntries - 1) << TlbEntry.Shift;
-    /// <summary>Displacements up to here count as accesses to the stack's page.</summary>
-    private const int MaxStackDistance = 1 << 16;
+
+    /// <summary>R15 holds no group's addend.</summary>
+    private const int NoGroup = -1;
     private const int Rcx = HostRegisters.Rcx;
     private const int R15 = HostRegisters.R15;
 
     private int _context;
 
+    /// <summary>The group whose addend R15 holds.</summary>
+    private int _held = NoGroup;
+
     /// <summary>Emits the way to the interpreter before an instruction.</summary>
     public delegate void Leave(in GuestInstruction instruction);
 
-    public void Start(int context) => _context = context;
+    public void Start(int context)
+    {
+        _context = context;
+        _held = NoGroup;
+    }
+
+    /// <summary>R15 is lost.</summary>
+    public void ForgetAddend() => _held = NoGroup;
 
     /// <summary>Checks an instruction's explicit memory operand.</summary>
     public HostOperand Check(in GuestInstruction instruction)
@@ -38,20 +50,13 @@ internal sealed class MemoryEmitter(HostAssembler code, MemoryEmitter.Leave leav
                 : CheckGeneral(instruction, () => code.MoveImmediate(Rcx, address), null);
         }
 
-        if (guest.MemoryIndex == Register.None && !guest.HasSegmentBase())
+        if (guest.IsStackOrHomed())
         {
             int home = HostRegisters.HomeOf(HostRegisters.NumberOf(guest.MemoryBase));
             int displacement = (int)guest.MemoryDisplacement64;
-            if (guest.MemoryBase == Register.RSP && instruction.Alignment == 1 && Math.Abs((long)displacement) < MaxStackDistance)
-            {
-                return CheckStack(instruction, home, displacement, instruction.MemorySize, instruction.WritesMemory);
-            }
-
-            if (home != HostRegisters.None)
-            {
-                return CheckGeneral(
-                    instruction, () => code.Lea(Rcx, HostOperand.Mem(home, displacement)), HostOperand.Mem(home, R15, 0, displacement));
-            }
+            return guest.MemoryBase == Register.RSP && instruction.Alignment == 1
+                ? CheckStack(instruction, instruction.Operand, home, displacement, instruction.MemorySize, instruction.WritesMemory)
+                : CheckHomed(instruction, home, displacement);
         }
 
         return CheckGeneral(instruction, () => EffectiveAddress(guest, Rcx, withSegment: true), null);
@@ -88,10 +93,24 @@ internal sealed class MemoryEmitter(HostAssembler code, MemoryEmitter.Leave leav
     public void LeaveHere(in GuestInstruction instruction) => leave(instruction);
 
     /// <summary>Checks an operand that the guest's stack pointer, or its frame pointer, leads to. Leaves R15 as what to add to a linear address of that page.</summary>
+    /// <param name="plan">The access's part in a group.</param>
     /// <param name="home">Host register of the base.</param>
-    public HostOperand CheckStack(in GuestInstruction instruction, int home, int displacement, int size, bool write)
+    public HostOperand CheckStack(in GuestInstruction instruction, in AccessPlan plan, int home, int displacement, int size, bool write)
     {
         int window = NativeLayout.StackWindow(_context);
+        HostOperand operand = HostOperand.Mem(home, R15, 0, displacement);
+        if (plan.Role == AccessRole.Member)
+        {
+            HoldAddend(plan.Group, window + 8);
+            return operand;
+        }
+
+        bool isHead = plan.Role == AccessRole.Head;
+        if (isHead)
+        {
+            (displacement, size) = (plan.Start, plan.Size);
+        }
+
         int retry = code.Here();
         int slow = code.NewLabel();
         if (instruction.LiveBefore == ArithmeticFlag.None)
@@ -112,20 +131,22 @@ internal sealed class MemoryEmitter(HostAssembler code, MemoryEmitter.Leave leav
         }
 
         code.Load(R15, HostOperand.State(window + 8));
+        _held = isHead ? plan.Group : NoGroup;
         GuestInstruction copy = instruction;
         code.Cold(() =>
         {
             code.Bind(slow);
             code.Lea(Rcx, HostOperand.Mem(home, displacement));
-            Fill(copy, size | FillRequest.Stack | (write ? FillRequest.Write : 0), retry);
+            Fill(copy, size | FillRequest.Stack | (write ? FillRequest.Write : 0), retry, isHead);
         });
-        return HostOperand.Mem(home, R15, 0, displacement);
+        return operand;
     }
 
     /// <summary>Puts base + index * scale + displacement of an operand into a register. May use R15.</summary>
     /// <param name="withSegment">Add the base of FS or GS.</param>
     public void EffectiveAddress(in Instruction guest, int destination, bool withSegment)
     {
+        _held = NoGroup;
         int displacement = (int)guest.MemoryDisplacement64;
         int home = -1;
         if (guest.IsIPRelativeMemoryOperand)
@@ -185,9 +206,42 @@ internal sealed class MemoryEmitter(HostAssembler code, MemoryEmitter.Leave leav
         });
     }
 
+    /// <summary>An operand off a register that stays in a host register.</summary>
+    private HostOperand CheckHomed(in GuestInstruction instruction, int home, int displacement)
+    {
+        HostOperand operand = HostOperand.Mem(home, R15, 0, displacement);
+        AccessPlan plan = instruction.Operand;
+        switch (plan.Role)
+        {
+            case AccessRole.Member:
+                HoldAddend(plan.Group, NativeLayout.GroupAddend(plan.Group));
+                break;
+            case AccessRole.Head:
+                CheckGeneral(instruction, () => code.Lea(Rcx, HostOperand.Mem(home, plan.Start)), operand, plan.Size);
+                code.Store(HostOperand.State(NativeLayout.GroupAddend(plan.Group)), R15);
+                _held = plan.Group;
+                break;
+            default:
+                CheckGeneral(instruction, () => code.Lea(Rcx, HostOperand.Mem(home, displacement)), operand);
+                break;
+        }
+
+        return operand;
+    }
+
+    private void HoldAddend(int group, int place)
+    {
+        if (_held != group)
+        {
+            code.Load(R15, HostOperand.State(place));
+            _held = group;
+        }
+    }
+
     /// <summary>An address known now: its entry's place in the table is too.</summary>
     private HostOperand CheckConstant(in GuestInstruction instruction, ulong address)
     {
+        _held = NoGroup;
         ulong page = address & ~(ulong)(PageSize - 1);
         ulong slot = (address >> 12) & (Core.TlbEntries - 1);
         int entry = NativeLayout.Table(_context, instruction.WritesMemory) + (int)(slot << TlbEntry.Shift);
@@ -229,10 +283,12 @@ internal sealed class MemoryEmitter(HostAssembler code, MemoryEmitter.Leave leav
 
     /// <param name="address">Emits the linear address into RCX; leaves the flags alone.</param>
     /// <param name="based">The operand as base + R15 + displacement, with R15 what the table adds to a linear address; null for RCX + R15.</param>
-    private HostOperand CheckGeneral(in GuestInstruction instruction, Action address, HostOperand? based)
+    /// <param name="groupSize">Bytes of the group whose head this is; 0 for none.</param>
+    private HostOperand CheckGeneral(in GuestInstruction instruction, Action address, HostOperand? based, int groupSize = 0)
     {
+        _held = NoGroup;
         int table = NativeLayout.Table(_context, instruction.WritesMemory);
-        int size = instruction.MemorySize;
+        int size = groupSize != 0 ? groupSize : instruction.MemorySize;
         int retry = code.Here();
         int slow = code.NewLabel();
         int misaligned = code.NewLabel();
@@ -288,7 +344,7 @@ internal sealed class MemoryEmitter(HostAssembler code, MemoryEmitter.Leave leav
                 code.Op(0, true, 0x2B, Rcx, HostOperand.State(table + TlbEntry.TagOffset, R15));
             }
 
-            Fill(copy, size | (copy.WritesMemory ? FillRequest.Write : 0) | ((copy.Alignment - 1) << FillRequest.AlignmentShift), retry);
+            Fill(copy, size | (copy.WritesMemory ? FillRequest.Write : 0) | ((copy.Alignment - 1) << FillRequest.AlignmentShift), retry, groupSize != 0);
             if (copy.Alignment > 1)
             {
                 code.Bind(misaligned);
@@ -312,11 +368,11 @@ internal sealed class MemoryEmitter(HostAssembler code, MemoryEmitter.Leave leav
         code.SkipIfRcxZero(() => code.Jump(label));
     }
 
-    private void Fill(in GuestInstruction instruction, int request, int retry)
+    private void Fill(in GuestInstruction instruction, int request, int retry, bool isHead = false)
     {
-        code.MoveImmediate(R15, (ulong)request);
+        code.MoveImmediate(R15, (ulong)(request | (isHead ? FillRequest.Group : 0)));
         code.CallThrough(HostOperand.State(NativeLayout.FillThunk));
         code.SkipIfRcxZero(() => code.Jump(retry));
-        leave(instruction);
+        (isHead ? leaveGroup : leave)(instruction);
     }
 }

@@ -96,6 +96,9 @@ internal struct RegisterRenaming
             ? renaming
             : throw new InvalidOperationException($"no scratch register left for {guest.Code}");
 
+    /// <summary>Whether a host register stands for one without a home.</summary>
+    public readonly bool Uses(int host) => (Spilled0 >= 0 && Host0 == host) || (Spilled1 >= 0 && Host1 == host);
+
     /// <summary>Puts the host's registers into the instruction.</summary>
     public readonly void Apply(ref Instruction host)
     {
