@@ -1,6 +1,8 @@
 namespace Shinano.Cpu.Translator;
 
-/// <summary>What emitted code asks of the look-aside miss: the size in bytes in the low bits, and how it is accessed.</summary>
+/// <summary>
+/// What emitted code asks of C# without leaving: for a look-aside miss the size in bytes in the low bits and how it is accessed, or code for a jump.
+/// </summary>
 internal static class FillRequest
 {
     public const int SizeMask = 0xFFF;
@@ -11,6 +13,12 @@ internal static class FillRequest
 
     /// <summary>The bytes are those of a group of accesses.</summary>
     public const int Group = 0x4000;
+
+    /// <summary>Alone: the address is an indirect jump's target, whose code is wanted.</summary>
+    public const int Jump = 0x8000;
+
+    /// <summary>Alone: the address is the number of a link, RIP its target.</summary>
+    public const int Link = 0x8001;
 
     /// <summary>Shift of the address bits that must be 0 for the operand's alignment.</summary>
     public const int AlignmentShift = 16;

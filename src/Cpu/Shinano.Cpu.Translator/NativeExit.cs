@@ -6,9 +6,6 @@ internal enum NativeExit : ulong
     /// <summary>Look the next block up; also after an attention request.</summary>
     Lookup,
 
-    /// <summary>A direct jump whose target is not linked, or not known to be mapped; the argument is the link's number.</summary>
-    Link,
-
     /// <summary>The instruction at RIP is for the interpreter.</summary>
     Interpret,
 

@@ -17,6 +17,7 @@ internal static unsafe class NativeLayout
     public static readonly int SavedFlags;
     public static readonly int ExitReason;
     public static readonly int ExitArgument;
+    public static readonly int FoundCode;
     public static readonly int Temporary;
     public static readonly int ReturnRip;
     public static readonly int HostStack;
@@ -62,6 +63,7 @@ internal static unsafe class NativeLayout
         SavedFlags = Of(&s->SavedFlags);
         ExitReason = Of(&s->ExitReason);
         ExitArgument = Of(&s->ExitArgument);
+        FoundCode = Of(&s->FoundCode);
         Temporary = Of(&s->Temporary);
         ReturnRip = Of(&s->ReturnRip);
         HostStack = Of(&s->HostStack);

@@ -33,6 +33,9 @@ internal unsafe struct NativeState
     /// <summary>The last return instruction executed: were its target not canonical, it would be what faults.</summary>
     public ulong ReturnRip;
 
+    /// <summary>What <see cref="FillRequest.Jump"/> and <see cref="FillRequest.Link"/> found.</summary>
+    public nint FoundCode;
+
     /// <summary>Scratch across the checks of one instruction.</summary>
     public ulong Temporary;
 

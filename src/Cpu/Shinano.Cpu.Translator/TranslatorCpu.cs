@@ -11,6 +11,7 @@ namespace Shinano.Cpu.Translator;
 internal unsafe class TranslatorCpu : InterpreterCpu
 {
     private const int HeatSlots = 1 << 14;
+    private const int RecentBlocks = 1 << 12;
 
     /// <summary>The vCPU whose state GS points to on this thread.</summary>
     [ThreadStatic]
@@ -18,6 +19,9 @@ internal unsafe class TranslatorCpu : InterpreterCpu
 
     private readonly TranslatorEngine _engine;
     private readonly NativeState* _state;
+
+    /// <summary>Blocks found last, by address and frame: what the jump caches forget with each root load is found again without the gate.</summary>
+    private readonly TranslatedBlock?[] _recent = new TranslatedBlock?[RecentBlocks];
     private readonly byte[] _heat = new byte[HeatSlots];
     private readonly CodeKnowledge _knowledge;
     private readonly ulong _windowKey;
@@ -153,9 +157,19 @@ internal unsafe class TranslatorCpu : InterpreterCpu
     /// <summary>One block in the interpreter.</summary>
     private static void Interpret(Core* c) => Execute(c, FlowHandlers.Find(c, c->Cpu.Rip));
 
+    /// <summary>What translated code wants done without leaving; see <see cref="FillRequest"/>.</summary>
     [UnmanagedCallersOnly]
-    private static ulong Fill(NativeState* state, ulong address, uint request) =>
-        Unsafe.As<TranslatorCpu>(Of(&state->Core)).TryFill(address, request) ? 1UL : 0UL;
+    private static ulong Fill(NativeState* state, ulong address, uint request)
+    {
+        TranslatorCpu cpu = Unsafe.As<TranslatorCpu>(Of(&state->Core));
+        bool isDone = request switch
+        {
+            FillRequest.Jump => cpu.TryFindCode(cpu.FindCode(&state->Core, address)),
+            FillRequest.Link => cpu.TryFindCode(cpu.Connect(&state->Core, (int)address)),
+            _ => cpu.TryFill(address, request),
+        };
+        return isDone ? 1UL : 0UL;
+    }
 
     /// <summary>Code to enter for an address: from the jump cache, the translations, or made now when the address is hot. 0 for none.</summary>
     private nint FindCode(Core* c, ulong rip)
@@ -185,6 +199,12 @@ internal unsafe class TranslatorCpu : InterpreterCpu
             return null;
         }
 
+        ref TranslatedBlock? recent = ref _recent[(rip ^ (rip >> 12) ^ page->Frame) & (RecentBlocks - 1)];
+        if (recent is { IsDropped: false } known && known.Rip == rip && known.Frame == page->Frame && known.Mode == _mode)
+        {
+            return known;
+        }
+
         ref byte heat = ref _heat[(rip ^ (rip >> 14)) & (HeatSlots - 1)];
         if (heat < _engine.Threshold)
         {
@@ -192,7 +212,7 @@ internal unsafe class TranslatorCpu : InterpreterCpu
             return null;
         }
 
-        return _engine.Cache.Translate(this, rip, page, _mode);
+        return recent = _engine.Cache.Translate(this, rip, page, _mode);
     }
 
     /// <summary>Enters translated code.</summary>
@@ -215,9 +235,6 @@ internal unsafe class TranslatorCpu : InterpreterCpu
         _counters.Leave(c->Count);
         switch (reason)
         {
-            case NativeExit.Link:
-                Connect(c, (int)_state->ExitArgument);
-                return NativeExit.Lookup;
             case NativeExit.NextPage:
                 ulong next = (c->Cpu.Rip | (GuestMemory.PageSize - 1)) + 1;
                 return TryFindFrame(next, out ulong frame) && _knowledge.NoteMapping((int)_state->ExitArgument, next, frame, _mode.Context)
@@ -253,31 +270,52 @@ internal unsafe class TranslatorCpu : InterpreterCpu
         return NativeExit.Interpret;
     }
 
-    /// <summary>Goes on at the target of a direct jump, and makes the jump lead there by itself when that is translated.</summary>
-    private void Connect(Core* c, int number)
+    /// <summary>Tells translated code where its jump goes on.</summary>
+    /// <param name="code">0 for none: the target is cold, is not to be translated, or faults, which it does where the jump is executed.</param>
+    /// <returns>False when it does not go on, also because code was dropped meanwhile.</returns>
+    private bool TryFindCode(nint code)
+    {
+        Core->HasExit = 0;
+        _state->FoundCode = code;
+        return code != 0 && _generation == _engine.Cache.Generation;
+    }
+
+    /// <summary>The code for the target of a direct jump, RIP; makes the jump lead there by itself.</summary>
+    private nint Connect(Core* c, int number)
     {
         ulong target = c->Cpu.Rip;
         if (_engine.Cache.LinkOf(number) is not { } link || link.Target != target)
         {
-            return;
+            return 0;
         }
 
         // A link that leads there already was only not known to hold under the present page tables. Dropping marks blocks before it moves the generation on.
         if (link.Mapping > 0 && link.Mode == _mode && link.Block is { IsDropped: false } linked)
         {
             CodePage* page = FlowHandlers.FindPage(c, target);
-            if (page is not null && page->Frame == linked.Frame)
+            if (page is null)
+            {
+                return 0;
+            }
+
+            if (page->Frame == linked.Frame)
             {
                 _knowledge.NoteNumbered(link.Mapping, target, linked.Frame, _mode.Context);
-                _knowledge.NoteJump(linked);
-                return;
+                return linked.Code;
             }
         }
 
-        if (FindBlock(c, target) is { } block && _engine.Cache.Connect(link, block) && link.Mapping > 0)
+        if (FindBlock(c, target) is not { Code: not 0 } block)
+        {
+            return 0;
+        }
+
+        if (_engine.Cache.Connect(link, block) && link.Mapping > 0)
         {
             _knowledge.NoteMapping(link.Mapping, target, block.Frame, _mode.Context);
         }
+
+        return block.Code;
     }
 
     /// <summary>Fills the look-aside tables for an access of translated code.</summary>

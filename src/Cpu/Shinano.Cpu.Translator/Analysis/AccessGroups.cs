@@ -56,7 +56,11 @@ internal sealed class AccessGroups
                     _depth += 8;
                     Close(HostRegisters.NumberOf(instruction.Code.Op0Register));
                     break;
-                case InstructionKind.Call or InstructionKind.CallIndirect:
+                case InstructionKind.CallIndirect:
+                    // The look-up of its target may close the stack's window.
+                    _open.Clear();
+                    break;
+                case InstructionKind.Call:
                     Add(block, i, Rsp, -8, 8, write: true, explicitly: false);
                     _open.Clear();
                     break;

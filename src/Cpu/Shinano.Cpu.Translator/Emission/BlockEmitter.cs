@@ -131,7 +131,11 @@ internal sealed class BlockEmitter
                 EmitJump(instruction.Code.NearBranchTarget);
                 break;
             case InstructionKind.JumpIndirect:
-                EmitProbe(instruction);
+                EmitProbe(instruction, () =>
+                {
+                    Count(_uncounted + 1);
+                    _code.JumpThrough(HostOperand.State(NativeLayout.FoundCode));
+                });
                 CountThrough();
                 _code.JumpThrough(JumpCacheProbe.Code(_block.Context));
                 break;
@@ -141,8 +145,14 @@ internal sealed class BlockEmitter
                 EmitCall(instruction);
                 break;
             case InstructionKind.CallIndirect:
-                EmitProbe(instruction);
+                int found = _code.NewLabel();
+                EmitProbe(instruction, () =>
+                {
+                    _code.Load(HostRegisters.Rcx, HostOperand.State(NativeLayout.FoundCode));
+                    _code.Jump(found);
+                });
                 _code.Load(HostRegisters.Rcx, JumpCacheProbe.Code(_block.Context));
+                _code.Bind(found);
                 _code.Store(HostOperand.State(NativeLayout.Temporary), HostRegisters.Rcx);
                 _instructions.PushReturnAddress(instruction);
                 CountThrough();
@@ -206,19 +216,55 @@ internal sealed class BlockEmitter
     {
         ulong target = instruction.Code.NearBranchTarget;
         EmitDepthCheck();
-        int mapping = EmitMappingCheck(target, out int stub);
-        AddLink(_code.PatchableCall(stub), stub, target, mapping);
+        int mapping = EmitMappingCheck(target, out int unmapped);
+        int stub = unmapped;
+        if (mapping >= 0)
+        {
+            // The stub goes on at the target, whose return wants its address on the host's stack.
+            stub = _code.NewLabel();
+            int back = _code.NewLabel();
+            AddLink(_code.PatchableCall(stub), stub, target, mapping);
+            _code.Bind(back);
+            _code.Cold(() =>
+            {
+                _code.Bind(unmapped);
+                _code.Call(stub);
+                _code.Jump(back);
+            });
+        }
+        else
+        {
+            AddLink(_code.PatchableCall(stub), stub, target, mapping);
+        }
+
         EmitReturnSite(instruction);
     }
 
-    /// <summary>Looks an indirect target up before anything is committed; one that is not in the jump cache is the interpreter's, with the faults that it may make.</summary>
-    private void EmitProbe(in GuestInstruction instruction)
+    /// <summary>
+    /// Looks an indirect target up before anything is committed, in the jump cache and then in C#; one without code is the interpreter's, with the faults that it
+    /// may make.
+    /// </summary>
+    /// <param name="instruction">The jump or call.</param>
+    /// <param name="found">Emits, far from here, where to go on when C# has found code.</param>
+    private void EmitProbe(in GuestInstruction instruction, Action found)
     {
         _instructions.LoadTarget(instruction);
         int miss = _code.NewLabel();
         JumpCacheProbe.Emit(_code, _block.Context, miss);
         _memory.ForgetAddend();
-        _memory.LeaveAt(instruction, miss);
+        GuestInstruction copy = instruction;
+        _code.Cold(() =>
+        {
+            int none = _code.NewLabel();
+            _code.Bind(miss);
+            _code.MoveImmediate(HostRegisters.R15, FillRequest.Jump);
+            _code.CallThrough(HostOperand.State(NativeLayout.FillThunk));
+            _code.Arithmetic(7, true, HostOperand.Reg(HostRegisters.Rcx), 0);
+            _code.JumpIf(HostCondition.Equal, none);
+            found();
+            _code.Bind(none);
+            EmitForeignExit(copy);
+        });
     }
 
     /// <summary>Where a call comes back to: RCX is the address that the guest's return took.</summary>
@@ -283,6 +329,7 @@ internal sealed class BlockEmitter
         return mapping;
     }
 
+    /// <summary>A direct jump whose target is not linked, or not known to be mapped: C# finds the code and makes the link, or the interpreter goes on there.</summary>
     private void AddLink(int field, int stub, ulong target, int mapping)
     {
         int number = _numbers.NextLink();
@@ -290,8 +337,12 @@ internal sealed class BlockEmitter
         _code.Cold(() =>
         {
             _code.Bind(stub);
-            _code.StoreImmediate(HostOperand.State(NativeLayout.ExitArgument), (ulong)number, HostRegisters.Rcx);
-            EmitExit(NativeExit.Link, target);
+            _code.StoreImmediate(HostOperand.State(NativeLayout.Rip), target, HostRegisters.Rcx);
+            _code.MoveImmediate(HostRegisters.Rcx, (ulong)number);
+            _code.MoveImmediate(HostRegisters.R15, FillRequest.Link);
+            _code.CallThrough(HostOperand.State(NativeLayout.FillThunk));
+            _code.SkipIfRcxZero(() => _code.JumpThrough(HostOperand.State(NativeLayout.FoundCode)));
+            EmitExit(NativeExit.Interpret, target);
         });
     }
 

@@ -119,8 +119,8 @@ internal sealed unsafe class Thunks : IDisposable
     }
 
     /// <summary>
-    /// RCX is a linear address, R15D the access (<see cref="FillRequest"/>). Returns RCX = 0 when it cannot be done in a look-aside table; keeps all guest registers
-    /// and the flags.
+    /// RCX is a linear address, R15D the access (<see cref="FillRequest"/>). Returns RCX = 0 when it cannot be done in a look-aside table, or there is no code;
+    /// keeps all guest registers and the flags.
     /// </summary>
     private int EmitFill()
     {
@@ -155,6 +155,9 @@ internal sealed unsafe class Thunks : IDisposable
         _code.JumpThrough(JumpCacheProbe.Code(context));
         _code.Bind(miss);
         _code.Store(HostOperand.State(NativeLayout.Rip), HostRegisters.Rcx);
+        _code.MoveImmediate(HostRegisters.R15, FillRequest.Jump);
+        _code.CallThrough(HostOperand.State(NativeLayout.FillThunk));
+        _code.SkipIfRcxZero(() => _code.JumpThrough(HostOperand.State(NativeLayout.FoundCode)));
         _code.StoreImmediate(HostOperand.State(NativeLayout.ExitReason), (ulong)NativeExit.Return, HostRegisters.Rcx);
         _code.Jump(_exit);
         return label;

@@ -18,6 +18,11 @@ internal sealed unsafe class PrivilegedInstructions(PvVcpu vcpu, CpuidPolicy cpu
     private const ulong Cr4GuestOwned = (1 << 2) | (1 << 3) | (1 << 16);
     private const ulong Xcr0Legal = 7;
 
+    /// <summary>
+    /// The counter of the 8254 that is not there. All ones, as Xen gives, is what Linux waits for first: it would read the port a hundred thousand times at each boot.
+    /// </summary>
+    private const ushort TimerChannel2 = 0x42;
+
     private readonly byte[] _bytes = new byte[MaximumLength];
 
     /// <summary>CR4 as the hardware has it for every PV guest: PAE, OSFXSR, OSXMMEXCPT; OSXSAVE and FSGSBASE are added when advertised.</summary>
@@ -196,11 +201,14 @@ internal sealed unsafe class PrivilegedInstructions(PvVcpu vcpu, CpuidPolicy cpu
 
         if (instruction.Mnemonic == Mnemonic.In)
         {
-            Write(instruction.Op0Register, ulong.MaxValue);
+            Write(instruction.Op0Register, PortOf(instruction) == TimerChannel2 && instruction.Op0Register == Register.AL ? 0 : ulong.MaxValue);
         }
 
         return true;
     }
+
+    private ushort PortOf(in Instruction instruction) =>
+        instruction.Op1Kind == OpKind.Register ? (ushort)vcpu.State->Gpr[2] : instruction.Immediate8;
 
     private bool IoPrivilegeSuffices()
     {
