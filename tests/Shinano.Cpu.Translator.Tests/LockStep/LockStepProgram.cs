@@ -20,6 +20,8 @@ internal sealed class LockStepProgram
     private static readonly IReadOnlyList<Code> Others = [.. CodeLists.X87Codes(Features), .. CodeLists.MmxCodes(Features), .. CodeLists.StateCodes];
     private static readonly Register[] Pointers = [Register.RAX, Register.RBX, Register.RSI, Register.RDI, Register.R9, Register.R10, Register.R15];
 
+    private static readonly Register[] Bases = [Register.RSP, Register.RSP, Register.RBX, Register.RSI, Register.RDI, Register.RBP, Register.RCX, Register.R12, Register.R10];
+
     private readonly CaseRandom _random;
     private readonly InstructionGenerator _generator;
     private readonly ulong[] _starts = new ulong[Blocks];
@@ -93,7 +95,7 @@ internal sealed class LockStepProgram
     private void AddItem(int number, int target)
     {
         ulong forward = _starts[Math.Min(Math.Max(target, number + 1), Blocks - 1)];
-        switch (_random.Below(24))
+        switch (_random.Below(26))
         {
             case 0:
                 Emit(Instruction.CreateBranch(Code.Jo_rel32_64 + (_random.Below(16) * ((int)Code.Jno_rel32_64 - (int)Code.Jo_rel32_64)), forward));
@@ -138,6 +140,9 @@ internal sealed class LockStepProgram
             case 10:
                 AddRandom(_random.Pick(Others));
                 break;
+            case 24 or 25:
+                AddGroup(_random.Pick(Bases));
+                break;
             case < 15:
                 AddRandom(_random.Pick(Vector));
                 break;
@@ -145,6 +150,59 @@ internal sealed class LockStepProgram
                 AddRandom(_random.Pick(Integer));
                 break;
         }
+    }
+
+    /// <summary>Several accesses off one register, which one check may serve, and what comes between them.</summary>
+    private void AddGroup(Register register)
+    {
+        LoadImmediate(register, Data(128) & (register == Register.RSP ? ~7UL : ~0UL));
+        int count = 2 + _random.Below(8);
+        for (int i = 0; i < count; i++)
+        {
+            switch (_random.Below(register == Register.RSP ? 10 : 6))
+            {
+                case 0:
+                    Emit(Instruction.Create(Code.Mov_r64_rm64, _random.Pick(Pointers), _random.Pick(Pointers)));
+                    break;
+                case 6 or 7:
+                    Emit(Instruction.Create(Code.Push_r64, _random.Pick(Pointers)));
+                    break;
+                case 8:
+                    Emit(Instruction.Create(Code.Pop_r64, _random.Pick(Pointers)));
+                    break;
+                case 9:
+                    Emit(Instruction.Create(_random.Percent(50) ? Code.Sub_rm64_imm8 : Code.Add_rm64_imm32, Register.RSP, 8 * _random.Below(12)));
+                    break;
+                default:
+                    AddAccess(_random.Pick(_random.Percent(80) ? Integer : Vector), register);
+                    break;
+            }
+        }
+    }
+
+    /// <summary>An instruction with its operand near a register.</summary>
+    private void AddAccess(Code code, Register register)
+    {
+        if (!_generator.TryGenerate(code, Rip, out Instruction instruction, out _)
+            || UndefinedResults.MayBeEverything(instruction)
+            || !Enumerable.Range(0, instruction.OpCount).Any(i => instruction.GetOpKind(i) == OpKind.Memory)
+            || (instruction.Mnemonic is Mnemonic.Bt or Mnemonic.Btc or Mnemonic.Btr or Mnemonic.Bts && instruction.Op1Kind == OpKind.Register))
+        {
+            return;
+        }
+
+        if (instruction.Mnemonic == Mnemonic.Div && register != Register.RDX)
+        {
+            LoadImmediate(Register.RDX, (ulong)_random.Below(3));
+        }
+
+        instruction.MemoryBase = register;
+        instruction.MemoryIndex = Register.None;
+        instruction.MemoryIndexScale = 1;
+        instruction.MemoryDisplacement64 = (ulong)(_random.Below(120) - 40);
+        instruction.MemoryDisplSize = 8;
+        instruction.SegmentPrefix = Register.None;
+        EmitDefined(instruction);
     }
 
     private void End(int number, int target)
@@ -180,6 +238,11 @@ internal sealed class LockStepProgram
             return;
         }
 
+        EmitDefined(instruction);
+    }
+
+    private void EmitDefined(in Instruction instruction)
+    {
         Emit(instruction);
 
         // AND and its kin clear AF in fact; what else is undefined must not be seen.
