@@ -56,7 +56,7 @@ public abstract unsafe class VirtualCpu : IDisposable
     public void Run(out CpuExit exit)
     {
         Interlocked.Exchange(ref _inGuest, 1);
-        if (Interlocked.Exchange(ref _flushRequested, 0) != 0)
+        if (Volatile.Read(ref _flushRequested) != 0 && Interlocked.Exchange(ref _flushRequested, 0) != 0)
         {
             FlushTranslations();
         }

@@ -123,6 +123,10 @@ internal sealed class HostAssembler
     /// <summary>MOV r64, r64.</summary>
     public void Move(int destination, int source) => Op(0, true, 0x8B, destination, HostOperand.Reg(source));
 
+    /// <summary>RORX r32, r32, count: VEX.LZ.F2.0F3A.W0 F0 /r. Keeps the flags; the upper half becomes zero.</summary>
+    public void RotateRight(int destination, int source, int count) =>
+        Bytes([0xC4, (byte)((destination < 8 ? 0x80 : 0) | 0x40 | (source < 8 ? 0x20 : 0) | 3), 0x7B, 0xF0, (byte)(0xC0 | ((destination & 7) << 3) | (source & 7)), (byte)count]);
+
     /// <summary>MOV r32, r32: the upper half becomes zero.</summary>
     public void Move32(int destination, int source) => Op(0, false, 0x8B, destination, HostOperand.Reg(source));
 

@@ -296,8 +296,7 @@ internal sealed class MemoryEmitter(HostAssembler code, MemoryEmitter.Leave leav
         address();
         if (!live)
         {
-            code.Move32(R15, Rcx);
-            code.Shift(HostShift.Right, false, R15, 12 - TlbEntry.Shift);
+            code.RotateRight(R15, Rcx, 12 - TlbEntry.Shift);
             code.Arithmetic(4, false, HostOperand.Reg(R15), IndexMask);
             code.Op(0, true, 0x03, Rcx, HostOperand.State(table + TlbEntry.TagOffset, R15));
             code.Arithmetic(7, true, HostOperand.Reg(Rcx), PageSize - size);
