@@ -7,6 +7,7 @@ namespace Shinano.Cpu.Translator;
 internal static unsafe class NativeLayout
 {
     public static readonly int Rip;
+    public static readonly int Rflags;
     public static readonly int FsBase;
     public static readonly int GsBase;
     public static readonly int TscOffset;
@@ -52,6 +53,7 @@ internal static unsafe class NativeLayout
         int Of(void* field) => (int)((byte*)field - (byte*)s);
         CpuState* cpu = &s->Core.Cpu;
         Rip = Of(&cpu->Rip);
+        Rflags = Of(&cpu->Rflags);
         FsBase = Of(&cpu->Fs.Base);
         GsBase = Of(&cpu->Gs.Base);
         TscOffset = Of(&cpu->TscOffset);

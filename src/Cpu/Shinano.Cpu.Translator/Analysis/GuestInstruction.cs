@@ -26,6 +26,9 @@ internal struct GuestInstruction
     /// <summary>The count is in CL.</summary>
     public bool CountInCl;
 
+    /// <summary>Writes ECX, which is no operand that could be renamed.</summary>
+    public bool WritesEcx;
+
     public ArithmeticFlag FlagsRead;
 
     /// <summary>Flags whose value after the instruction does not depend on the one before.</summary>

@@ -24,8 +24,7 @@ internal sealed class InstructionClassifier(CpuFeatures features)
         Mnemonic.Setnp, Mnemonic.Setns, Mnemonic.Seto, Mnemonic.Setp, Mnemonic.Sets,
     ];
 
-    // They write ECX, which is no operand that could be renamed.
-    private static readonly HashSet<Mnemonic> ImplicitRcx =
+    private static readonly HashSet<Mnemonic> EcxWriters =
     [
         Mnemonic.Pcmpestri, Mnemonic.Pcmpestri64, Mnemonic.Pcmpistri, Mnemonic.Vpcmpestri, Mnemonic.Vpcmpestri64, Mnemonic.Vpcmpistri,
     ];
@@ -93,6 +92,11 @@ internal sealed class InstructionClassifier(CpuFeatures features)
                 return code.Code == Code.Syscall ? InstructionKind.Syscall : InstructionKind.Foreign;
         }
 
+        if (RepeatEmitter.IsRepeated(code))
+        {
+            return InstructionKind.Repeat;
+        }
+
         switch (code.Mnemonic)
         {
             case Mnemonic.Nop or Mnemonic.Endbr64 or Mnemonic.Prefetchnta or Mnemonic.Prefetcht0 or Mnemonic.Prefetcht1 or Mnemonic.Prefetcht2
@@ -147,11 +151,6 @@ internal sealed class InstructionClassifier(CpuFeatures features)
 
     private InstructionKind VectorKind(in Instruction code, ref GuestInstruction result)
     {
-        if (ImplicitRcx.Contains(code.Mnemonic))
-        {
-            return InstructionKind.Foreign;
-        }
-
         int key = ((int)code.Code << 1) | (code.HasMemoryOperand() ? 1 : 0);
         if (!_policies.TryGetValue(key, out InstructionPolicy? known))
         {
@@ -169,6 +168,7 @@ internal sealed class InstructionClassifier(CpuFeatures features)
         }
 
         result.Alignment = policy.Alignment;
+        result.WritesEcx = EcxWriters.Contains(code.Mnemonic);
         result.IsVector = policy.Unit is HostUnit.Sse or HostUnit.Avx;
         result.IsVex = policy.Unit == HostUnit.Avx;
         return InstructionKind.Plain;

@@ -25,6 +25,9 @@ internal enum InstructionKind : byte
     /// <summary>CMPXCHG16B.</summary>
     CompareExchange16,
 
+    /// <summary>REP MOVS and REP STOS.</summary>
+    Repeat,
+
     /// <summary>RDTSC and RDTSCP.</summary>
     TimeStamp,
     JumpIf,

@@ -14,6 +14,7 @@ internal sealed class InstructionEmitter(HostAssembler code, MemoryEmitter memor
     private const int GuestRbp = 5;
 
     private readonly InstructionInfoFactory _information = new();
+    private readonly RepeatEmitter _repeats = new(code, memory);
 
     /// <summary>Emits an instruction of any kind but jumps, calls, returns and SYSCALL.</summary>
     public void Emit(in GuestInstruction instruction)
@@ -49,6 +50,9 @@ internal sealed class InstructionEmitter(HostAssembler code, MemoryEmitter memor
                 break;
             case InstructionKind.TimeStamp:
                 EmitTimeStamp(instruction);
+                break;
+            case InstructionKind.Repeat:
+                _repeats.Emit(instruction);
                 break;
             case InstructionKind.Nothing:
                 break;
@@ -295,6 +299,10 @@ internal sealed class InstructionEmitter(HostAssembler code, MemoryEmitter memor
         Prepare(instruction, renaming);
         code.Instruction(host);
         Complete(instruction, renaming);
+        if (instruction.WritesEcx)
+        {
+            code.Move32(HostRegisters.GuestRcx, Rcx);
+        }
     }
 
     /// <summary>Loads what the instruction reads of registers without a home.</summary>

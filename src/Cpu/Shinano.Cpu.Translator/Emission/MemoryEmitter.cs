@@ -89,6 +89,43 @@ internal sealed class MemoryEmitter(HostAssembler code, MemoryEmitter.Leave leav
             null);
     }
 
+    /// <summary>
+    /// Checks a run of elements from a register on, as many as guest RCX says: all of them in one page. Leaves R15 as what to add to a linear address of that page.
+    /// Flags must not be live.
+    /// </summary>
+    /// <param name="home">Host register of the address.</param>
+    /// <param name="scale">Shift of an element's size.</param>
+    public void CheckRun(in GuestInstruction instruction, int home, int scale, bool write)
+    {
+        _held = NoGroup;
+        int table = NativeLayout.Table(_context, write);
+        int slow = code.NewLabel();
+        int tooLong = code.NewLabel();
+
+        // First by itself: the sum below must not wrap around.
+        code.Arithmetic(7, true, HostOperand.Reg(HostRegisters.GuestRcx), PageSize);
+        code.JumpIf(HostCondition.Above, tooLong);
+        int retry = code.Here();
+        code.Move(Rcx, home);
+        code.RotateRight(R15, Rcx, 12 - TlbEntry.Shift);
+        code.Arithmetic(4, false, HostOperand.Reg(R15), IndexMask);
+        code.Op(0, true, 0x03, Rcx, HostOperand.State(table + TlbEntry.TagOffset, R15));
+        code.Arithmetic(7, true, HostOperand.Reg(Rcx), PageSize - 1);
+        code.JumpIf(HostCondition.Above, slow);
+        code.Lea(Rcx, new HostOperand(-1, false, Rcx, HostRegisters.GuestRcx, scale, 0));
+        code.Arithmetic(7, true, HostOperand.Reg(Rcx), PageSize);
+        code.JumpIf(HostCondition.Above, tooLong);
+        code.Load(R15, HostOperand.State(table + TlbEntry.AddendOffset, R15));
+        LeaveAt(instruction, tooLong);
+        GuestInstruction copy = instruction;
+        code.Cold(() =>
+        {
+            code.Bind(slow);
+            code.Move(Rcx, home);
+            Fill(copy, 1 | (write ? FillRequest.Write : 0), retry);
+        });
+    }
+
     /// <summary>Emits the way to the interpreter before an instruction, here.</summary>
     public void LeaveHere(in GuestInstruction instruction) => leave(instruction);
 
