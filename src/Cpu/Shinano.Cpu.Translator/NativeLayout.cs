@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using Iced.Intel;
 using Shinano.Cpu.Interpreter;
 
 namespace Shinano.Cpu.Translator;
@@ -43,6 +44,7 @@ internal static unsafe class NativeLayout
     private static readonly int Data;
     private static readonly int ReturnThunks;
     private static readonly int StackWindows;
+    private static readonly int Selectors;
     private static readonly int GroupAddends;
     private static readonly int JumpCaches;
 
@@ -85,6 +87,7 @@ internal static unsafe class NativeLayout
         Mask16 = Of(&s->Mask16);
         Mask32 = Of(&s->Mask32);
         StackWindows = Of(s->StackWindow);
+        Selectors = Of(&cpu->Es.Selector);
         GroupAddends = Of(s->GroupAddends);
         UsedVector = Of(&s->UsedVector);
         UsedVex = Of(&s->UsedVex);
@@ -103,6 +106,9 @@ internal static unsafe class NativeLayout
     public static int StackWindow(int context) => StackWindows + (context * 16);
 
     public static int GroupAddend(int group) => GroupAddends + (group * 8);
+
+    /// <summary>ES to GS are in the encoding's order.</summary>
+    public static int Selector(Register segment) => Selectors + ((segment - Register.ES) * sizeof(SegmentRegister));
 
     public static int ReturnThunk(int context) => ReturnThunks + (context * 8);
 

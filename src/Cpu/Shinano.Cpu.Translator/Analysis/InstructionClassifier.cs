@@ -125,6 +125,11 @@ internal sealed class InstructionClassifier(CpuFeatures features)
                     ? InstructionKind.Divide : InstructionKind.Foreign;
         }
 
+        if (code.Code is Code.Mov_r32m16_Sreg or Code.Mov_r64m16_Sreg && code.Op0Kind == OpKind.Register)
+        {
+            return InstructionKind.ReadSelector;
+        }
+
         return Integer.Contains(code.Mnemonic) ? IntegerKind(code, ref result) : VectorKind(code, ref result);
     }
 

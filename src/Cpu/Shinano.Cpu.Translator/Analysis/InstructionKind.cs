@@ -28,6 +28,9 @@ internal enum InstructionKind : byte
     /// <summary>REP MOVS and REP STOS.</summary>
     Repeat,
 
+    /// <summary>MOV of a segment's selector into a register.</summary>
+    ReadSelector,
+
     /// <summary>RDTSC and RDTSCP.</summary>
     TimeStamp,
     JumpIf,

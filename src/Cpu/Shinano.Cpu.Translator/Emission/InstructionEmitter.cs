@@ -51,6 +51,9 @@ internal sealed class InstructionEmitter(HostAssembler code, MemoryEmitter memor
             case InstructionKind.TimeStamp:
                 EmitTimeStamp(instruction);
                 break;
+            case InstructionKind.ReadSelector:
+                EmitReadSelector(instruction.Code);
+                break;
             case InstructionKind.Repeat:
                 _repeats.Emit(instruction);
                 break;
@@ -238,6 +241,17 @@ internal sealed class InstructionEmitter(HostAssembler code, MemoryEmitter memor
         host.SegmentPrefix = Register.None;
         Rewrite(ref host, HostOperand.Mem(R15, 0));
         code.Instruction(host);
+    }
+
+    private void EmitReadSelector(in Instruction guest)
+    {
+        int number = HostRegisters.NumberOf(guest.Op0Register);
+        int home = HostRegisters.HomeOf(number);
+        code.Op(0, false, 0x0FB7, home == HostRegisters.None ? Rcx : home, HostOperand.State(NativeLayout.Selector(guest.Op1Register))); // MOVZX
+        if (home == HostRegisters.None)
+        {
+            code.Store(HostOperand.State(NativeLayout.Gpr(number)), Rcx);
+        }
     }
 
     private void EmitTimeStamp(in GuestInstruction instruction)
