@@ -1,5 +1,6 @@
 using Shinano.Control.Api.Domains;
 using Shinano.Control.Api.Domains.Devices;
+using Shinano.SavedState;
 
 namespace Shinano.Control.FakeDomain;
 
@@ -82,6 +83,26 @@ internal sealed class FakeMachine(DomainSpec spec, FakeBehaviour behaviour, Fake
             _devices.RemoveAll(device => device.Kind == kind && device.Id == id);
         }
     }
+
+    public Task SuspendAsync(CancellationToken cancellationToken) => behaviour.Has("no-suspend")
+        ? throw new DomainFailureException(DomainFailureCode.WrongState, "told not to be suspended")
+        : Task.CompletedTask;
+
+    public Task<SaveResult> WriteStateAsync(string path, byte[] description, CancellationToken cancellationToken)
+    {
+        if (behaviour.Has("no-save"))
+        {
+            throw new DomainFailureException(DomainFailureCode.HostResource, $"{path}: cannot be written: told to fail");
+        }
+
+        using FileStream output = File.Create(path);
+        SectionWriter sections = new(output);
+        sections.Write(SectionKind.Description, description);
+        sections.End();
+        return Task.FromResult(new SaveResult(path, output.Length, 0));
+    }
+
+    public Task ResumeAsync(CancellationToken cancellationToken) => Task.CompletedTask;
 
     public Task ReconfigureDeviceAsync(DeviceSpec device, CancellationToken cancellationToken) => Task.CompletedTask;
 

@@ -112,6 +112,13 @@ internal sealed class FakeDomainProcess(DomainSpec spec) : IDomainProcess
 
     public Task SendTriggerAsync(DomainTrigger trigger, int vcpu, CancellationToken cancellationToken) => Task.CompletedTask;
 
+    public Task SuspendAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+
+    public Task<SaveResult> WriteStateAsync(string path, byte[] description, CancellationToken cancellationToken) =>
+        Task.FromResult(new SaveResult(path, description.Length, 0));
+
+    public Task ResumeAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+
     public Task DumpCoreAsync(string path, CancellationToken cancellationToken) => Task.CompletedTask;
 
     public Task SendDebugKeysAsync(string keys, CancellationToken cancellationToken) => Task.CompletedTask;

@@ -1,5 +1,6 @@
 using Shinano.Devices.Paravirtual.Console;
 using Shinano.Devices.Paravirtual.XenStore;
+using Shinano.XenStore.Client;
 using Shinano.XenStore.Protocol;
 
 namespace Shinano.Devices.Paravirtual.Tests;
@@ -97,6 +98,8 @@ public sealed class GarbageTests
         public bool Disposed { get; private set; }
 
         public int Submit(ReadOnlySpan<byte> bytes) => bytes.Length;
+
+        public Task<RingRelayState> QuiesceAsync(CancellationToken cancellation) => Task.FromResult(RingRelayState.New);
 
         public Task ResetAsync() => Task.CompletedTask;
 

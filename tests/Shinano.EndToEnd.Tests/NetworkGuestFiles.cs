@@ -7,7 +7,7 @@ namespace Shinano.EndToEnd.Tests;
 /// <summary>The quickstart's guest with Linux's network front end and a script for busybox's udhcpc, and passt; a test without these packages is skipped.</summary>
 public sealed class NetworkGuestFiles : IAsyncLifetime
 {
-    private const string DhcpScript =
+    internal const string DhcpScript =
         """
         #!/bin/sh
         # udhcpc calls this with what the server offered.

@@ -4,6 +4,7 @@ using Shinano.Control.Daemon.Devices;
 using Shinano.Control.Daemon.Domains;
 using Shinano.Control.Daemon.Http;
 using Shinano.Control.Daemon.Networks;
+using Shinano.Control.Daemon.Saving;
 using Shinano.Linux;
 using Shinano.Storage.Pools;
 using Shinano.XenStore.Server;
@@ -103,6 +104,8 @@ internal sealed class XendHost : IAsyncDisposable
         builder.Services.AddSingleton<HostFacts>();
         builder.Services.AddSingleton<DomainLogs>();
         builder.Services.AddSingleton<DeviceTree>();
+        builder.Services.AddSingleton<StoreSnapshot>();
+        builder.Services.AddSingleton<DomainSaves>();
         builder.Services.AddSingleton<VolumePools>();
         builder.Services.AddSingleton<IVolumeResolver, PoolVolumes>();
         builder.Services.AddSingleton<DiskPlanner>();

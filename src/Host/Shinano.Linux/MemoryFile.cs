@@ -58,6 +58,25 @@ public sealed unsafe class MemoryFile : IDisposable
     /// <summary>The file descriptor, for passing to another process.</summary>
     public int Descriptor => _descriptor;
 
+    /// <summary>Finds what the file holds from an offset on: the rest is holes, which reading through the mapping would fill.</summary>
+    /// <param name="from">Offset in bytes, a multiple of 4096.</param>
+    /// <param name="start">Start of the next part with data.</param>
+    /// <param name="end">Its end.</param>
+    /// <returns>False when there is no data from there on.</returns>
+    public bool TryFindData(long from, out long start, out long end)
+    {
+        end = Length;
+        start = from >= Length ? -1 : NativeMemoryCalls.LSeek(_descriptor, from, NativeMemoryCalls.SeekData);
+        if (start < 0)
+        {
+            return false;
+        }
+
+        long hole = NativeMemoryCalls.LSeek(_descriptor, start, NativeMemoryCalls.SeekHole);
+        end = hole < 0 ? Length : hole;
+        return true;
+    }
+
     /// <summary>Returns a range's pages to the host; they read as zero afterwards.</summary>
     public void Discard(long offset, long length)
     {

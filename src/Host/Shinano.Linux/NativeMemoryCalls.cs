@@ -19,6 +19,8 @@ internal static unsafe partial class NativeMemoryCalls
     public const uint MemfdCloseOnExec = 1;
     public const int FallocateKeepSize = 1;
     public const int FallocatePunchHole = 2;
+    public const int SeekData = 3;
+    public const int SeekHole = 4;
     public static readonly nint MapFailed = -1;
 
     [LibraryImport("libc", EntryPoint = "memfd_create", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
@@ -41,6 +43,9 @@ internal static unsafe partial class NativeMemoryCalls
 
     [LibraryImport("libc", EntryPoint = "madvise", SetLastError = true)]
     public static partial int MAdvise(nint address, nuint length, int advice);
+
+    [LibraryImport("libc", EntryPoint = "lseek", SetLastError = true)]
+    public static partial long LSeek(int fd, long offset, int whence);
 
     [LibraryImport("libc", EntryPoint = "close", SetLastError = true)]
     public static partial int Close(int fd);

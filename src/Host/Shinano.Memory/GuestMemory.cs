@@ -106,6 +106,22 @@ public sealed unsafe class GuestMemory : IDisposable
         }
     }
 
+    /// <summary>The frames that are memory and hold anything but zeros, in ascending order. Looking at the others would make the host give them pages.</summary>
+    public IEnumerable<ulong> FramesWithContent()
+    {
+        for (long from = 0; _file.TryFindData(from, out long start, out long end); from = end)
+        {
+            for (ulong index = (ulong)start >> PageShift; index < (ulong)end >> PageShift; index++)
+            {
+                ulong frame = FirstFrame + index;
+                if (IsRam(frame) && FrameSpan(frame).ContainsAnyExcept((byte)0))
+                {
+                    yield return frame;
+                }
+            }
+        }
+    }
+
     /// <summary>Host address of <paramref name="length"/> bytes that lie in one page of memory.</summary>
     /// <returns>False when the range crosses a page or is not memory.</returns>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

@@ -37,6 +37,9 @@ internal sealed record MachineSettings
     /// <summary>A xenstore answers the guest; without one start_info names no event channel for it, and the kernel goes on without.</summary>
     public bool HasXenStore { get; init; }
 
+    /// <summary>A saved domain to go on with, instead of a kernel; null for a new one.</summary>
+    public string? RestorePath { get; init; }
+
     /// <summary>The part of a specification that the assembly needs.</summary>
     public static MachineSettings Of(DomainSpec spec) => new()
     {
@@ -52,5 +55,6 @@ internal sealed record MachineSettings
         CpuEngine = spec.CpuEngine,
         CodeCacheBytes = spec.CodeCacheBytes,
         HasXenStore = true,
+        RestorePath = spec.RestorePath,
     };
 }

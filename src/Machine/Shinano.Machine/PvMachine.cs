@@ -11,12 +11,15 @@ using Shinano.Hypervisor.Grants;
 using Shinano.Hypervisor.Hypercalls;
 using Shinano.Hypervisor.Images;
 using Shinano.Hypervisor.Mmu;
+using Shinano.Hypervisor.Saving;
 using Shinano.Hypervisor.Time;
 using Shinano.Hypervisor.Traps;
 using Shinano.Linux;
 using Shinano.Machine.CoreDump;
 using Shinano.Machine.Devices;
+using Shinano.Machine.Saving;
 using Shinano.Memory;
+using Shinano.SavedState;
 using Shinano.XenAbi;
 using Shinano.XenStore.Protocol;
 
@@ -29,6 +32,8 @@ internal sealed class PvMachine : IAsyncDisposable
     private readonly MmuHypercalls _mmu;
     private readonly MmuGuestFrames _frames;
     private readonly EventChannels _events;
+    private DomainParts? _parts;
+    private XenStoreRingState? _storeState;
     private AlarmClock? _alarm;
     private HostEventPort? _consolePort;
     private HostEventPort? _storePort;
@@ -47,6 +52,7 @@ internal sealed class PvMachine : IAsyncDisposable
         _mmu = mmu;
         _frames = new MmuGuestFrames(domain, mmu);
         _events = new EventChannels(domain, _frames);
+        Features = features;
         Cpuid = new CpuidPolicy(features, TimeStampCounter.Frequency);
         Runner = new DomainRunner(domain, Cpuid);
     }
@@ -74,6 +80,18 @@ internal sealed class PvMachine : IAsyncDisposable
     /// <summary>What xend is told of the build.</summary>
     public DomainBuildResult Result { get; private set; } = null!;
 
+    /// <summary>The subsystems that a saved domain has a state of.</summary>
+    public DomainParts Parts => _parts ?? throw new InvalidOperationException("the machine is not assembled");
+
+    /// <summary>What CPUID promised the guest.</summary>
+    public CpuFeatures Features { get; }
+
+    /// <summary>Reads the guest's TSC, ticks.</summary>
+    public ulong GuestTsc => TimeStampCounter.Read() + TscOffset;
+
+    /// <summary>What is added to the host's TSC for the guest.</summary>
+    public ulong TscOffset { get; private set; }
+
     /// <summary>Assembles a domain and loads its kernel.</summary>
     /// <param name="progress">Told of each stage: a short name and a line for people.</param>
     /// <exception cref="DomainFailureException">The kernel, the ramdisk, the memory or the engine cannot be had as asked.</exception>
@@ -88,6 +106,11 @@ internal sealed class PvMachine : IAsyncDisposable
 
     private static async Task<PvMachine> AssembleAsync(MachineSettings settings, Action<string, string> progress)
     {
+        if (settings.RestorePath is { } saved)
+        {
+            return await MachineRestorer.RestoreAsync(saved, settings, progress).ConfigureAwait(false);
+        }
+
         CpuFeatures features = EngineChoice.FeaturesOf(settings.CpuEngine);
         KernelImage kernel = GuestFiles.ReadKernel(settings.KernelPath);
         progress("kernel", $"{settings.KernelPath}: {GuestFiles.Describe(kernel)}");
@@ -97,10 +120,25 @@ internal sealed class PvMachine : IAsyncDisposable
             progress("ramdisk", $"{settings.RamdiskPath}: {ramdisk.Length >> 10} KiB");
         }
 
+        PvMachine machine = Create(settings, features, progress);
+        try
+        {
+            machine.Load(kernel, ramdisk, settings, progress);
+            return machine;
+        }
+        catch
+        {
+            await machine.DisposeAsync().ConfigureAwait(false);
+            throw;
+        }
+    }
+
+    /// <summary>Memory, engine and vCPUs of a domain in which nothing is yet.</summary>
+    internal static PvMachine Create(MachineSettings settings, CpuFeatures features, Action<string, string> progress)
+    {
         HostMemory.Check(settings.MaxMemoryBytes);
         MachineSpace space = MachineSpace.Create((ulong)settings.MaxMemoryBytes >> GuestMemory.PageShift, settings.MaxVcpus);
         progress("memory", $"{settings.MemoryBytes >> 20} MiB, at most {settings.MaxMemoryBytes >> 20} MiB");
-        PvMachine? machine = null;
         ICpuEngine? engine = null;
         try
         {
@@ -118,26 +156,45 @@ internal sealed class PvMachine : IAsyncDisposable
                 domain.AddVcpu(NewVcpu(domain, i, engine.CreateVirtualCpu()));
             }
 
-            MmuHypercalls mmu = new(domain, space);
-            machine = new PvMachine(domain, engine, mmu, features);
-            machine.Load(kernel, ramdisk, settings, progress);
-            return machine;
+            return new PvMachine(domain, engine, new MmuHypercalls(domain, space), features);
         }
         catch
         {
-            if (machine is not null)
-            {
-                await machine.DisposeAsync().ConfigureAwait(false);
-            }
-            else
-            {
-                engine?.Dispose();
-                space.Memory.Dispose();
-            }
-
+            engine?.Dispose();
+            space.Memory.Dispose();
             throw;
         }
     }
+
+    /// <summary>Lets go of the guest, paused first, so that its memory and everything about it keeps still. Undone by <see cref="Resume"/>, also after a failure.</summary>
+    public async Task SuspendAsync(CancellationToken cancellation)
+    {
+        Runner.Pause();
+        if (_devices is not null)
+        {
+            await _devices.SuspendAsync(cancellation).ConfigureAwait(false);
+        }
+
+        if (_store is not null)
+        {
+            _storeState = await _store.HoldAsync(cancellation).ConfigureAwait(false);
+        }
+
+        _console?.Hold(held: true);
+        Parts.Timers.Hold(held: true);
+    }
+
+    /// <summary>Takes everything up again after <see cref="SuspendAsync"/>; the domain stays paused.</summary>
+    public void Resume()
+    {
+        Parts.Timers.Hold(held: false);
+        _console?.Hold(held: false);
+        _store?.Release();
+        _devices?.Resume();
+    }
+
+    /// <summary>What there is of the xenstore ring beside its page; null before the ring was ever connected. Of a suspended or a restored machine.</summary>
+    public XenStoreRingState? StoreState => _storeState;
 
     /// <summary>Changes the ceiling for the balloon; false when it is more than the domain was built for.</summary>
     public bool TrySetMaximumMemory(long bytes)
@@ -188,14 +245,27 @@ internal sealed class PvMachine : IAsyncDisposable
     /// <summary>Starts the console's back end. Once, before the domain runs.</summary>
     /// <param name="backlog">Gets the output.</param>
     /// <param name="log">Gets the output too; null for none.</param>
-    public void OpenConsole(ConsoleBacklog backlog, ConsoleLog? log) =>
+    public void OpenConsole(ConsoleBacklog backlog, ConsoleLog? log)
+    {
+        Backlog = backlog;
         _console = new ConsoleBackEnd(Domain.Memory, Result.ConsoleRingFrame, _consolePort!.Notify, backlog, log);
+    }
+
+    /// <summary>What the console showed; null before <see cref="OpenConsole(ConsoleBacklog, ConsoleLog?)"/>.</summary>
+    public ConsoleBacklog? Backlog { get; private set; }
+
+    /// <summary>Grants that the devices of a restored domain have mapped as the guest sees it.</summary>
+    public IReadOnlyList<DeviceGrants> InheritedGrants { get; private set; } = [];
+
+    /// <summary>What the console showed before the domain was saved.</summary>
+    public ReadOnlyMemory<byte> ConsoleHistory { get; internal set; }
 
     /// <summary>Starts the console's back end with a log and a socket for viewers.</summary>
     /// <exception cref="DomainFailureException">The socket cannot be made.</exception>
     public void OpenConsole(ConsoleSpec spec)
     {
         ConsoleBacklog backlog = new(spec.BacklogBytes);
+        backlog.Append(ConsoleHistory.Span);
         OpenConsole(backlog, spec.LogPath is { } path ? new ConsoleLog(path, spec.LogRotateBytes, spec.LogRotateCount) : null);
         try
         {
@@ -214,7 +284,7 @@ internal sealed class PvMachine : IAsyncDisposable
     {
         if (_storePort is { } port)
         {
-            _store = new XenStoreRingPump(Domain.Memory, Result.StoreRingFrame, port.Notify, Domain.Id, token, socketPath);
+            _store = new XenStoreRingPump(Domain.Memory, Result.StoreRingFrame, port.Notify, Domain.Id, token, socketPath, _storeState);
         }
     }
 
@@ -308,27 +378,63 @@ internal sealed class PvMachine : IAsyncDisposable
         return vcpu;
     }
 
-    private void Load(KernelImage kernel, ReadOnlyMemory<byte> ramdisk, MachineSettings settings, Action<string, string> progress)
+    /// <summary>Joins the subsystems that serve the guest.</summary>
+    /// <param name="tscOffset">Added to the host's TSC for the guest.</param>
+    /// <param name="systemTime">The guest's system time now, nanoseconds.</param>
+    internal void Connect(ulong tscOffset, ulong systemTime)
     {
+        TscOffset = tscOffset;
         _ = new MemoryHypercalls(Domain, _mmu);
         VmAssists assists = new(Domain, _mmu.Space);
         TrapHypercalls.Register(Domain);
         MultiCall.Register(Domain);
         VersionHypercalls.Register(Domain);
-        _ = new PhysicalDeviceHypercalls(Domain, _frames);
+        PhysicalDeviceHypercalls physicalDevices = new(Domain, _frames);
         RefusedHypercalls.Register(Domain);
         _ = new ConsoleHypercalls(Domain, TimeProvider.System);
         _ = new EventChannelHypercalls(Domain, _events);
         GrantTable grants = _grants = new(Domain, _frames);
         _ = new GrantHypercalls(Domain, grants, _frames);
-        DomainClock clock = new(TimeStampCounter.Read, TimeStampCounter.Frequency);
-        clock.WriteWallClock(Domain.Memory, Domain.SharedInfoFrame.Address, DateTimeOffset.UtcNow);
+        DomainClock clock = new(() => GuestTsc, TimeStampCounter.Frequency, systemTime);
         DomainTimers timers = new(Domain, clock, _events, nanoseconds => _alarm?.Set(nanoseconds));
         _alarm = new AlarmClock($"{Domain.Id} timers", () => Guard(timers.Expire));
-        _ = new VcpuHypercalls(Domain, _mmu, clock, timers, () => assists.RunStateUpdates);
-        _ = new SchedulingHypercalls(Domain, _events, clock, timers);
+        VcpuHypercalls vcpus = new(Domain, _mmu, clock, timers, () => assists.RunStateUpdates);
+        SchedulingHypercalls scheduling = new(Domain, _events, clock, timers);
         Domain.PageFaultFilter = new PageTableWriteEmulator(_mmu).TryEmulate;
         Domain.LoadRoot = (vcpu, frame) => _mmu.LoadRoot(vcpu, frame.Value, user: false) == 0;
+        _parts = new DomainParts(Domain, Cpuid, _mmu, assists, _events, grants, clock, timers, vcpus, scheduling, physicalDevices);
+    }
+
+    /// <summary>Takes up the rings of a domain that was restored.</summary>
+    /// <exception cref="SavedStateException">They are not where it says.</exception>
+    internal void TakeUpRings(MachineHead head, RingSection rings)
+    {
+        _consolePort = _events.BindForHost(new EventPort(head.ConsolePort), () => _console?.GuestNotified());
+        _storePort = head.StorePort == 0 ? null : _events.BindForHost(new EventPort(head.StorePort), () => _store?.GuestNotified());
+        StateReader.Demand(
+            _consolePort is not null && (head.StorePort == 0 || _storePort is not null), "the ports of console and xenstore do not wait for domain 0");
+        StateReader.Demand(
+            _frames.TryHold(head.ConsoleFrame) && _frames.TryHold(head.StoreFrame), "the rings of console and xenstore are no memory of the guest's");
+        _storeState = rings.Store;
+        InheritedGrants = rings.Devices;
+        Parts.Clock.WriteWallClock(Domain.Memory, Domain.SharedInfoFrame.Address, DateTimeOffset.UtcNow);
+        SetResult(new Mfn(head.StoreFrame), new Mfn(head.ConsoleFrame), "restored");
+    }
+
+    private void SetResult(Mfn storeRing, Mfn consoleRing, string kernel) => Result = new DomainBuildResult
+    {
+        StoreRingFrame = storeRing.Value,
+        StoreEventPort = _storePort?.GuestPort.Value ?? 0,
+        ConsoleRingFrame = consoleRing.Value,
+        ConsoleEventPort = _consolePort!.GuestPort.Value,
+        TotalPages = (long)_mmu.Space.TotalPages,
+        KernelDescription = kernel,
+    };
+
+    private void Load(KernelImage kernel, ReadOnlyMemory<byte> ramdisk, MachineSettings settings, Action<string, string> progress)
+    {
+        Connect(tscOffset: 0, systemTime: 0);
+        Parts.Clock.WriteWallClock(Domain.Memory, Domain.SharedInfoFrame.Address, DateTimeOffset.UtcNow);
         _consolePort = NewPort(() => _console?.GuestNotified());
         _storePort = settings.HasXenStore ? NewPort(() => _store?.GuestNotified()) : null;
         PvBuildResult built;
@@ -349,7 +455,7 @@ internal sealed class PvMachine : IAsyncDisposable
             throw new DomainFailureException(code, e.Message, e);
         }
 
-        if (!grants.TrySeed(ConsoleGrant, built.ConsoleRing) || !grants.TrySeed(StoreGrant, built.StoreRing))
+        if (!_grants!.TrySeed(ConsoleGrant, built.ConsoleRing) || !_grants.TrySeed(StoreGrant, built.StoreRing))
         {
             throw new InvalidOperationException("no frame for the grant table");
         }
@@ -365,15 +471,7 @@ internal sealed class PvMachine : IAsyncDisposable
         }
 
         InitialState.Enter(first, built.Entry, built.StackTop, built.StartInfo);
-        Result = new DomainBuildResult
-        {
-            StoreRingFrame = built.StoreRing.Value,
-            StoreEventPort = _storePort?.GuestPort.Value ?? 0,
-            ConsoleRingFrame = built.ConsoleRing.Value,
-            ConsoleEventPort = _consolePort.GuestPort.Value,
-            TotalPages = (long)_mmu.Space.TotalPages,
-            KernelDescription = GuestFiles.Describe(kernel),
-        };
+        SetResult(built.StoreRing, built.ConsoleRing, GuestFiles.Describe(kernel));
     }
 
     // public/grant_table.h: GNTTAB_RESERVED_CONSOLE, GNTTAB_RESERVED_XENSTORE.

@@ -34,6 +34,17 @@ public sealed class RingRelay(DomainId domain, RelayToken token)
     /// <summary>Requests without an answer.</summary>
     public int Unanswered => unanswered.Count;
 
+    /// <summary>What a successor must know, when there is no request without an answer.</summary>
+    public RingRelayState Describe() => new([.. transactions], fromGuest.Held());
+
+    /// <summary>Goes on where another relay was; before anything else is done.</summary>
+    public void Resume(RingRelayState state)
+    {
+        ArgumentNullException.ThrowIfNull(state);
+        transactions.UnionWith(state.OpenTransactions.Take(RelayHello.MaximumTransactions));
+        TakeFromGuest(state.PartialRequest.Span);
+    }
+
     /// <summary>Takes bytes that the guest put on its ring.</summary>
     /// <returns>
     /// How many were taken: fewer than given when <see cref="HasRoom"/> became false. All, unread, after

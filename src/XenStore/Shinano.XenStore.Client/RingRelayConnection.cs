@@ -22,18 +22,22 @@ public sealed class RingRelayConnection : IAsyncDisposable
     private Task connected = Task.CompletedTask;
     private bool roomIsAwaited;
     private ulong epoch;
+    private bool isDelivering;
+    private TaskCompletionSource? quiet;
 
     /// <summary>Starts to connect; returns at once.</summary>
     /// <param name="domain">Whose ring it is.</param>
     /// <param name="token">What xend gave this process to show.</param>
     /// <param name="socketPath"><see cref="ShinanoPaths.XenStoreRelaySocket"/> of the xend that introduced the domain.</param>
     /// <param name="guest">Owns the ring page.</param>
-    public RingRelayConnection(DomainId domain, RelayToken token, string socketPath, IRingRelayGuest guest)
+    /// <param name="state">Where an earlier relay of the ring was; null for a new ring.</param>
+    public RingRelayConnection(DomainId domain, RelayToken token, string socketPath, IRingRelayGuest guest, RingRelayState? state = null)
     {
         ShinanoPaths.CheckSocketPath(socketPath);
         this.socketPath = socketPath;
         this.guest = guest;
         relay = new RingRelay(domain, token);
+        relay.Resume(state ?? RingRelayState.New);
         running = Task.Run(RunAsync);
     }
 
@@ -64,6 +68,30 @@ public sealed class RingRelayConnection : IAsyncDisposable
 
         Wake();
         return taken;
+    }
+
+    /// <summary>
+    /// Waits until every request has its answer and every answer was delivered; the caller submits nothing meanwhile. Watches may fire afterwards: whoever goes
+    /// on with the ring has them fire anew.
+    /// </summary>
+    public async Task<RingRelayState> QuiesceAsync(CancellationToken cancellation)
+    {
+        while (true)
+        {
+            Task wait;
+            lock (gate)
+            {
+                if (relay.Unanswered == 0 && !isDelivering)
+                {
+                    return relay.Describe();
+                }
+
+                quiet ??= new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+                wait = quiet.Task;
+            }
+
+            await wait.WaitAsync(cancellation).ConfigureAwait(false);
+        }
     }
 
     /// <summary>
@@ -143,6 +171,7 @@ public sealed class RingRelayConnection : IAsyncDisposable
             {
                 relay.Disconnected();
                 delivering = null;
+                EndDelivery();
             }
 
             ended.SetResult();
@@ -238,6 +267,7 @@ public sealed class RingRelayConnection : IAsyncDisposable
                 }
 
                 isSound = relay.TakeFromServer(buffer.AsSpan(0, count), messages);
+                isDelivering = true;
                 tellRoom = roomIsAwaited && relay.HasRoom;
                 roomIsAwaited &= !tellRoom;
             }
@@ -246,6 +276,11 @@ public sealed class RingRelayConnection : IAsyncDisposable
             {
                 // A connection that ends leaves a delivery to complete: half a message on the ring would put the guest out of step.
                 await guest.DeliverAsync(message, deliveriesEnd).ConfigureAwait(false);
+            }
+
+            lock (gate)
+            {
+                EndDelivery();
             }
 
             if (tellRoom)
@@ -258,5 +293,14 @@ public sealed class RingRelayConnection : IAsyncDisposable
                 return;
             }
         }
+    }
+
+    // Under the gate.
+    private void EndDelivery()
+    {
+        isDelivering = false;
+        TaskCompletionSource? told = quiet;
+        quiet = null;
+        told?.SetResult();
     }
 }

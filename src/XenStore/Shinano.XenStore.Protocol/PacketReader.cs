@@ -15,6 +15,9 @@ public sealed class PacketReader
     /// <summary>True when no part of a message is held: the stream may end here.</summary>
     public bool AtBoundary => filled == 0 && !malformed;
 
+    /// <summary>A copy of the part of a message that is held.</summary>
+    public byte[] Held() => (message ?? headerBytes)[..filled];
+
     /// <summary>Takes bytes from the front of the input until a message is whole or the input is empty.</summary>
     /// <param name="input">Advanced past what was taken.</param>
     /// <param name="packet">The message when the result is <see cref="PacketReadStatus.Packet"/>, else null.</param>

@@ -26,6 +26,33 @@ public static class XenStorePath
     public static string Resolve(string path, DomainId caller) =>
         path.Length > 0 && path[0] is '/' or '@' ? path : $"{DomainHome(caller)}/{path}";
 
+    /// <summary>
+    /// What a domain that had another number means by a path of its own from then: its home, and its devices' back ends, under the number it has now.
+    /// </summary>
+    public static string Renumber(string path, DomainId from, DomainId to)
+    {
+        ArgumentNullException.ThrowIfNull(path);
+        string home = DomainHome(from);
+        if (IsAtOrBelow(path, home.Length) && path.StartsWith(home, StringComparison.Ordinal))
+        {
+            return DomainHome(to) + path[home.Length..];
+        }
+
+        const string BackEnds = "/local/domain/0/backend/";
+        if (!path.StartsWith(BackEnds, StringComparison.Ordinal) || path.IndexOf('/', BackEnds.Length) is var slash && slash < 0)
+        {
+            return path;
+        }
+
+        string number = from.Value.ToString(CultureInfo.InvariantCulture);
+        int end = slash + 1 + number.Length;
+        return path.AsSpan(slash + 1).StartsWith(number, StringComparison.Ordinal) && IsAtOrBelow(path, end)
+            ? string.Create(CultureInfo.InvariantCulture, $"{path[..(slash + 1)]}{to.Value}{path[end..]}")
+            : path;
+    }
+
+    private static bool IsAtOrBelow(string path, int length) => path.Length == length || (path.Length > length && path[length] == '/');
+
     /// <summary>Checks an absolute node path.</summary>
     /// <param name="path">Absolute.</param>
     /// <param name="maximumLength">

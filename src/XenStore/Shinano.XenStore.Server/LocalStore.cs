@@ -109,9 +109,41 @@ public sealed class LocalStore
         ArgumentNullException.ThrowIfNull(token);
         lock (dispatcher.Engine.Gate)
         {
-            DomainRecord record = dispatcher.Engine.State.FindDomain(domain)
-                ?? throw new XenStoreException(XenStoreError.NotFound, $"relay of domain {Show(domain)}");
-            record.Token = token;
+            Find(domain).Token = token;
+        }
+    }
+
+    /// <summary>The watches of an introduced domain, as it gave them.</summary>
+    public IReadOnlyList<(string Path, string Token)> WatchesOf(DomainId domain)
+    {
+        lock (dispatcher.Engine.Gate)
+        {
+            return [.. (dispatcher.Engine.State.FindDomain(domain)?.Session.Watches ?? []).Select(watch => (watch.Given, watch.Token))];
+        }
+    }
+
+    /// <summary>Sets a watch for an introduced domain that had it before it was restored or moved. It does not fire before the domain's relay connects.</summary>
+    /// <exception cref="XenStoreException">The path is none, or the domain has more watches than it may.</exception>
+    public void AddWatch(DomainId domain, string path, string token)
+    {
+        lock (dispatcher.Engine.Gate)
+        {
+            StoreSession owner = Find(domain).Session;
+            nodes.Do(XenStoreOperation.Watch, path, () => dispatcher.Watches.Add(owner, path, token, out _));
+        }
+    }
+
+    /// <summary>
+    /// Says which numbers an introduced domain had before it was restored or moved, the oldest first: absolute paths that it knows from then go on to mean its own
+    /// nodes and back ends. Not durable: to be said again after a restart of the daemon.
+    /// </summary>
+    /// <exception cref="XenStoreException">The domain is not introduced.</exception>
+    public void SetFormerIds(DomainId domain, IReadOnlyList<DomainId> formerIds)
+    {
+        ArgumentNullException.ThrowIfNull(formerIds);
+        lock (dispatcher.Engine.Gate)
+        {
+            dispatcher.Engine.State.SetFormerIds(Find(domain), formerIds);
         }
     }
 
@@ -169,6 +201,9 @@ public sealed class LocalStore
             }
         }
     }
+
+    private DomainRecord Find(DomainId domain) => dispatcher.Engine.State.FindDomain(domain)
+        ?? throw new XenStoreException(XenStoreError.NotFound, $"domain {Show(domain)}");
 
     private static string Show(DomainId domain) => domain.Value.ToString(CultureInfo.InvariantCulture);
 

@@ -91,6 +91,41 @@ public sealed class XenStoreRingPumpTests : IAsyncLifetime
     [Fact]
     public void The_features_are_announced() => Assert.Equal(3u, _page.Word(2064));
 
+    [Fact]
+    public async Task A_ring_that_is_held_keeps_still_and_goes_on_where_it_was()
+    {
+        await _pump.HoldAsync(Cancellation);
+        _page.Put(0, 1024, 2052, "later"u8);
+        _pump.GuestNotified();
+        XenStorePacket packet = XenStorePacket.Create(XenStoreOperation.Read, 1, 0, "answer"u8);
+        await _pump.DeliverAsync(packet, Cancellation);
+        Assert.Empty(_page.Take(1024, 1024, 2056, 2060));
+        XenStoreRingState state = await _pump.HoldAsync(Cancellation);
+        Assert.Equal(packet.Message.ToArray(), state.Undelivered.ToArray());
+        Assert.Equal(0u, _page.Word(2048));
+        _pump.Release();
+        Assert.Equal("later"u8.ToArray(), await _relay.ReadAsync(5));
+        List<byte> received = [];
+        while (received.Count < packet.Message.Length)
+        {
+            await _notified.Reader.ReadAsync(Cancellation);
+            received.AddRange(_page.Take(1024, 1024, 2056, 2060));
+        }
+
+        Assert.Equal(packet.Message.ToArray(), received);
+    }
+
+    [Fact]
+    public async Task A_successor_delivers_first_what_was_kept()
+    {
+        await _pump.DisposeAsync();
+        await using XenStoreRingPump successor = new(
+            _page.Memory, RingPage.Frame, () => _notified.Writer.TryWrite(true), _ => _relay, new XenStoreRingState(RingRelayState.New, "kept"u8.ToArray()));
+        successor.GuestNotified();
+        await _notified.Reader.ReadAsync(Cancellation);
+        Assert.Equal("kept"u8.ToArray(), _page.Take(1024, 1024, 2056, 2060));
+    }
+
     private async Task RestartAsync()
     {
         Volatile.Write(ref _page.Word(2068), 1);
@@ -138,6 +173,8 @@ public sealed class XenStoreRingPumpTests : IAsyncLifetime
 
             return bytes;
         }
+
+        public Task<RingRelayState> QuiesceAsync(CancellationToken cancellation) => Task.FromResult(RingRelayState.New);
 
         public Task ResetAsync()
         {

@@ -1,9 +1,11 @@
+using Shinano.Cpu;
 using Shinano.Hypervisor.Building;
 using Shinano.Hypervisor.Events;
 using Shinano.Hypervisor.Grants;
 using Shinano.Hypervisor.Hypercalls;
 using Shinano.Hypervisor.Images;
 using Shinano.Hypervisor.Mmu;
+using Shinano.Hypervisor.Saving;
 using Shinano.Hypervisor.Tests.Traps;
 using Shinano.Hypervisor.Time;
 using Shinano.Hypervisor.Traps;
@@ -17,7 +19,8 @@ public sealed class BuiltDomain : IDisposable
     private const ulong Base = 0xFFFF_FFFF_8000_0000;
     private const ulong Pages = 8 * 256;
 
-    public BuiltDomain(int vcpus)
+    /// <param name="isBuilt">False for a domain without memory, to be restored into.</param>
+    public BuiltDomain(int vcpus, bool isBuilt = true)
     {
         KernelImage kernel = new()
         {
@@ -49,32 +52,42 @@ public sealed class BuiltDomain : IDisposable
         Events = new EventChannels(Domain, frames);
         Timers = new DomainTimers(Domain, Clock, Events, _ => { });
         VmAssists assists = new(Domain, space);
-        _ = new VcpuHypercalls(Domain, Mmu, Clock, Timers, () => assists.RunStateUpdates);
-        _ = new SchedulingHypercalls(Domain, Events, Clock, Timers);
+        VcpuHypercalls calls = new(Domain, Mmu, Clock, Timers, () => assists.RunStateUpdates);
+        SchedulingHypercalls scheduling = new(Domain, Events, Clock, Timers);
         _ = new EventChannelHypercalls(Domain, Events);
         Grants = new GrantTable(Domain, frames);
         _ = new GrantHypercalls(Domain, Grants, frames);
         _ = new MemoryHypercalls(Domain, Mmu);
         _ = new ConsoleHypercalls(Domain, TimeProvider.System);
-        _ = new PhysicalDeviceHypercalls(Domain, frames);
+        PhysicalDeviceHypercalls physicalDevices = new(Domain, frames);
+        Parts = new DomainParts(
+            Domain, new CpuidPolicy(CpuFeatures.Xsave | CpuFeatures.Avx, 1_000_000_000), Mmu, assists, Events, Grants, Clock, Timers, calls, scheduling, physicalDevices);
         TrapHypercalls.Register(Domain);
         MultiCall.Register(Domain);
         VersionHypercalls.Register(Domain);
         RefusedHypercalls.Register(Domain);
+        foreach (PvVcpu vcpu in Domain.Vcpus)
+        {
+            InitialState.Apply(vcpu);
+            vcpu.ShowDescriptorTables();
+        }
+
+        if (!isBuilt)
+        {
+            return;
+        }
+
         PvBuildResult built = new PvDomainBuilder(Domain, Mmu).Build(new PvBuildRequest(kernel, default, "", Pages, default, default));
         Assert.Equal(0, Mmu.LoadRoot(Domain.Vcpus[0], built.Root.Value, user: false));
         Root = built.Root;
         Entry = built.Entry;
         StackTop = built.StackTop;
-        foreach (PvVcpu vcpu in Domain.Vcpus)
-        {
-            InitialState.Apply(vcpu);
-        }
-
         Buffer = built.StackTop + 0x10000;
     }
 
     public Domain Domain { get; }
+
+    public DomainParts Parts { get; }
 
     public MmuHypercalls Mmu { get; }
 

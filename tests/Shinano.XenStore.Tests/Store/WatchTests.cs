@@ -1,3 +1,4 @@
+using Shinano.XenAbi;
 using Shinano.XenStore.Protocol;
 
 namespace Shinano.XenStore.Tests.Store;
@@ -141,5 +142,36 @@ public sealed class WatchTests
         Assert.Equal(["a t"], one.TakeEvents());
         Assert.Equal("EEXIST", one.Watch("a", "t"));
         Assert.Equal("ENOENT", one.Ask(XenStoreOperation.Unwatch, "b|t|"));
+    }
+
+    [Theory]
+    [InlineData("/local/domain/5/data/x", "/local/domain/7/data/x")]
+    [InlineData("/local/domain/5", "/local/domain/7")]
+    [InlineData("/local/domain/55/x", "/local/domain/55/x")]
+    [InlineData("/local/domain/0/backend/vbd/5/51712/state", "/local/domain/0/backend/vbd/7/51712/state")]
+    [InlineData("/local/domain/0/backend/vif/5", "/local/domain/0/backend/vif/7")]
+    [InlineData("/local/domain/0/backend/vif/51/0", "/local/domain/0/backend/vif/51/0")]
+    [InlineData("/local/domain/0/backend/5", "/local/domain/0/backend/5")]
+    [InlineData("/vm/5", "/vm/5")]
+    [InlineData("@releaseDomain", "@releaseDomain")]
+    public void APathOfADomainsFormerNumberIsItsOwn(string path, string now) =>
+        Assert.Equal(now, XenStorePath.Renumber(path, new DomainId(5), new DomainId(7)));
+
+    [Fact]
+    public void ADomainKnowsItsNodesByTheNumberItHadBefore()
+    {
+        const string Old = "/local/domain/0/backend/vbd/5/1/state";
+        store.Zero.Write("/local/domain/0/backend/vbd/7/1/state", "4");
+        store.Zero.SetPermissions("/local/domain/0/backend/vbd/7/1/state", "n0|r7");
+        StoreHarness.Client seven = store.Introduce(7);
+        Assert.Equal("OK|", seven.Watch(Old, "before"));
+        seven.TakeEvents();
+        store.Engine.State.SetFormerIds(store.Engine.State.FindDomain(new DomainId(7))!, [new DomainId(3), new DomainId(5)]);
+        Assert.Equal("4", seven.Read(Old));
+        store.Zero.Write("/local/domain/0/backend/vbd/7/1/state", "5");
+        Assert.Equal([$"{Old} before"], seven.TakeEvents());
+        Assert.Equal("OK|", seven.Ask(XenStoreOperation.Unwatch, $"{Old}|before|"));
+        store.Zero.Write("/local/domain/0/backend/vbd/5/1/state", "1");
+        Assert.Empty(seven.TakeEvents());
     }
 }

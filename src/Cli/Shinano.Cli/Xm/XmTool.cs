@@ -16,6 +16,7 @@ internal static class XmTool
         ListVerbs.AddTo(root, environment);
         CreationVerbs.AddTo(root, environment);
         LifeVerbs.AddTo(root, environment);
+        SaveVerbs.AddTo(root, environment);
         ResourceVerbs.AddTo(root, environment);
         VncViewerVerb.AddTo(root, environment);
         BlockVerbs.AddTo(root, environment);

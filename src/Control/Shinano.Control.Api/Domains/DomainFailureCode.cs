@@ -53,4 +53,19 @@ public enum DomainFailureCode
     BadConfiguration,
 
     TimedOut,
+
+    /// <summary>Not a saved domain at all.</summary>
+    NotASavedDomain,
+
+    /// <summary>A saved domain of another version of the format.</summary>
+    SavedDomainVersion,
+
+    /// <summary>A saved domain whose file ends too early.</summary>
+    SavedDomainTruncated,
+
+    /// <summary>A saved domain whose file was damaged or changed.</summary>
+    SavedDomainDamaged,
+
+    /// <summary>A whole file, but what it says cannot be the state of a domain.</summary>
+    SavedDomainSenseless,
 }

@@ -31,6 +31,11 @@ public sealed record DomainSpec
 
     public string? RamdiskPath { get; init; }
 
+    /// <summary>
+    /// A saved domain (docs/formats/saved-domain.md) that the domain goes on with; kernel and ramdisk are not read then. Null for a domain that boots.
+    /// </summary>
+    public string? RestorePath { get; init; }
+
     /// <summary>Kernel command line, complete.</summary>
     public string CommandLine { get; init; } = "";
 

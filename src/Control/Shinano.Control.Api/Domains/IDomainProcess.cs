@@ -68,6 +68,23 @@ public partial interface IDomainProcess
     /// </summary>
     Task DumpCoreAsync(string path, CancellationToken cancellationToken);
 
+    /// <summary>
+    /// Pauses the domain and lets go of the guest, so that it keeps still: input and output under way end, requests to xenstore are answered. Until
+    /// <see cref="ResumeAsync"/> the domain cannot be unpaused. <see cref="DomainFailureCode.WrongState"/> when it has shut down or is suspended already; after a
+    /// failure it is as it was.
+    /// </summary>
+    Task SuspendAsync(CancellationToken cancellationToken);
+
+    /// <summary>
+    /// Writes the suspended domain to a file (docs/formats/saved-domain.md), under a name of its own until it is whole and on the disk. An existing file is
+    /// replaced then, and is untouched after a failure.
+    /// </summary>
+    /// <param name="description">xend's section of the file.</param>
+    Task<SaveResult> WriteStateAsync(string path, byte[] description, CancellationToken cancellationToken);
+
+    /// <summary>Takes a suspended domain up again, paused or not as it was before. Does nothing for one that is not suspended.</summary>
+    Task ResumeAsync(CancellationToken cancellationToken);
+
     /// <summary>Handles debug keys as Xen's console does ('q' domain, 'd' registers, 'e' event channels, ...); output goes to the hypervisor log.</summary>
     Task SendDebugKeysAsync(string keys, CancellationToken cancellationToken);
 

@@ -150,6 +150,19 @@ public sealed class XendClient : IDisposable
         return await ReadAsync<CaptureSummary>(response, cancellationToken);
     }
 
+    /// <summary>Saves a domain to a file; it is gone afterwards unless the request says otherwise.</summary>
+    public async Task<SaveResult> SaveAsync(string domain, SaveRequest request, CancellationToken cancellationToken)
+    {
+        using HttpResponseMessage response = await SendAsync(
+            HttpMethod.Post, $"domains/{Escape(domain)}/save", JsonContent.Create(request, options: ControlJson.Options), cancellationToken);
+        return await ReadAsync<SaveResult>(response, cancellationToken);
+    }
+
+    /// <summary>Makes a domain of a saved one; <paramref name="observe"/> gets progress as it comes.</summary>
+    public async Task<CreatedDomain> RestoreAsync(RestoreRequest request, Action<CreateEvent>? observe, CancellationToken cancellationToken) =>
+        await StreamAsync("restore", JsonContent.Create(request, options: ControlJson.Options), observe, cancellationToken)
+        ?? throw new XendFailureException(new DomainFailure(DomainFailureCode.Internal, "xend restored no domain and gave no reason"));
+
     public Task<IReadOnlyList<PerfCounter>> GetCountersAsync(string domain, CancellationToken cancellationToken) =>
         GetAsync<IReadOnlyList<PerfCounter>>($"domains/{Escape(domain)}/counters", cancellationToken);
 

@@ -19,6 +19,9 @@ internal sealed record DevicePlan(
     /// <summary>Run after <see cref="HotplugEvent"/>, when there is one: e.g. "vif-vnic", or a script's path.</summary>
     public string? FollowingEvent { get; init; }
 
+    /// <summary>Nodes that the front end of a restored domain wrote, its state among them; null for a new front end.</summary>
+    public IReadOnlyList<(string Node, byte[] Value)>? RestoredFront { get; init; }
+
     /// <summary>Makes what the device needs of the host, once its domain is known, and completes the plan. Null when nothing is to be made.</summary>
     public Func<DomainEntry, CancellationToken, Task<DevicePlan>>? PrepareAsync { get; init; }
 }

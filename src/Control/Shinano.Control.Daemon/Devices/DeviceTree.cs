@@ -50,6 +50,10 @@ internal sealed class DeviceTree(LocalStore store)
             }
 
             nodes.Write($"{front}/state", "1");
+            foreach ((string node, byte[] value) in plan.RestoredFront ?? [])
+            {
+                nodes.Write($"{front}/{node}", value.AsSpan());
+            }
         });
     }
 

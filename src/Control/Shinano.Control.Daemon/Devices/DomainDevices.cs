@@ -44,7 +44,7 @@ internal sealed class DomainDevices(
 
         if (plan.PrepareAsync is { } prepare)
         {
-            plan = await prepare(entry, cancellationToken);
+            plan = await prepare(entry, cancellationToken) with { RestoredFront = plan.RestoredFront };
             spec = plan.Spec;
         }
 

@@ -92,7 +92,12 @@ internal sealed class DomainAdoption(
             tree.Write(record, build);
         }
 
-        tree.BindRelay(record.Spec);
+        tree.BindRelay(record);
+        if (!entry.Ended)
+        {
+            await ResumeAsync(entry, cancellationToken);
+        }
+
         logger.LogInformation("domain {Id} '{Name}' is adopted from process {Process}", entry.Id, record.Name, record.Process!.Id);
         if (!entry.Ended)
         {
@@ -105,6 +110,19 @@ internal sealed class DomainAdoption(
         }
 
         return true;
+    }
+
+    /// <summary>The last xend may have ended while it saved the domain: it goes on as it was.</summary>
+    private async Task ResumeAsync(DomainEntry entry, CancellationToken cancellationToken)
+    {
+        try
+        {
+            await entry.RequireConnection().CallAsync((domain, token) => domain.ResumeAsync(token), DomainEntry.QuickCall, cancellationToken);
+        }
+        catch (DomainFailureException e)
+        {
+            logger.LogWarning("domain {Id} '{Name}' was not resumed: {Message}", entry.Id, entry.Record.Name, e.Message);
+        }
     }
 
     private async Task DiscardAsync(DomainEntry entry, CancellationToken cancellationToken)

@@ -28,6 +28,9 @@ internal sealed record DomainRecord
     /// <summary>Times of the latest restarts by on_reboot and its kin, oldest first: what stops a domain that only ever restarts.</summary>
     public IReadOnlyList<DateTimeOffset> Restarts { get; init; } = [];
 
+    /// <summary>Numbers that the domain had before it was restored, the oldest first.</summary>
+    public IReadOnlyList<int> FormerIds { get; init; } = [];
+
     /// <summary>Set with <see cref="DomainPhase.Kept"/>.</summary>
     public DomainOutcome? Outcome { get; init; }
 }

@@ -2,14 +2,17 @@ using Shinano.Control.Api;
 using Shinano.Control.Api.Domains;
 using Shinano.Control.Configuration;
 using Shinano.Control.Daemon.Devices;
+using Shinano.Control.Daemon.Saving;
 using Shinano.Linux;
+using Shinano.SavedState;
 using Shinano.XenStore.Protocol;
 
 namespace Shinano.Control.Daemon.Domains;
 
 /// <summary>Makes a domain of a configuration: all of it, or nothing that stays behind.</summary>
 internal sealed class DomainStarter(
-    ShinanoPaths paths, DomainRegistry registry, DomainTree tree, DomainDevices devices, BootLoaders bootLoaders, DomainLogs logs, HostFacts host, ILogger<DomainStarter> logger)
+    ShinanoPaths paths, DomainRegistry registry, DomainTree tree, DomainDevices devices, BootLoaders bootLoaders, DomainLogs logs, HostFacts host, StoreSnapshot snapshot,
+    ILogger<DomainStarter> logger)
 {
     /// <summary>Reading a kernel and a ramdisk from a slow disk and decompressing them.</summary>
     private static readonly TimeSpan BuildPatience = TimeSpan.FromMinutes(5);
@@ -24,13 +27,47 @@ internal sealed class DomainStarter(
         registry.DemandFree(configuration.Name, configuration.Uuid);
         configuration = await bootLoaders.ResolveAsync(configuration, progress, cancellationToken);
         CheckAgainstHost(configuration);
+        return await MakeAsync(configuration, record => record with { Restarts = restarts }, null, progress, cancellationToken);
+    }
+
+    /// <summary>
+    /// Builds a domain of a saved one, under a number of its own, and leaves it paused. As <see cref="StartAsync"/>; kernel and ramdisk are not looked at.
+    /// </summary>
+    /// <param name="file">The saved domain, which was verified.</param>
+    public async Task<DomainEntry> RestoreAsync(
+        SavedDescription saved, string file, Action<BuildProgress>? progress, CancellationToken cancellationToken)
+    {
+        DomainConfiguration configuration = saved.Configuration with { Name = saved.Name, Uuid = saved.Uuid };
+        registry.DemandFree(configuration.Name, configuration.Uuid);
+        CheckMemory(configuration);
+        return await MakeAsync(
+            configuration,
+            record => record with { FormerIds = saved.FormerIds, Spec = record.Spec with { RestorePath = file } },
+            saved,
+            progress,
+            cancellationToken);
+    }
+
+    private async Task<DomainEntry> MakeAsync(
+        DomainConfiguration configuration,
+        Func<DomainRecord, DomainRecord> complete,
+        SavedDescription? saved,
+        Action<BuildProgress>? progress,
+        CancellationToken cancellationToken)
+    {
         IReadOnlyList<DevicePlan> plans = await devices.PlansOfAsync(configuration, cancellationToken);
-        DomainEntry entry = Prepare(configuration, restarts);
+        DomainEntry entry = Prepare(configuration, complete);
         plans = [.. plans, .. DisplayPlanner.PlansOf(configuration.Display, entry.Directory.VncSocket)];
         await entry.Gate.WaitAsync(cancellationToken);
         try
         {
             await BuildAsync(entry, progress, cancellationToken);
+            if (saved is not null)
+            {
+                snapshot.Put(entry.Id, saved);
+                plans = [.. plans.Select(plan => plan with { RestoredFront = StoreSnapshot.FrontNodes(saved, plan.Spec.Kind, plan.Spec.Id) })];
+            }
+
             await AttachAsync(entry, plans, progress, cancellationToken);
             return entry;
         }
@@ -41,6 +78,7 @@ internal sealed class DomainStarter(
             throw e switch
             {
                 DomainFailureException => e,
+                SavedStateException => new DomainFailureException(DomainFailureCode.SavedDomainSenseless, e.Message, e),
                 IOException or UnauthorizedAccessException => new DomainFailureException(DomainFailureCode.HostResource, e.Message, e),
                 _ => e,
             };
@@ -127,7 +165,7 @@ internal sealed class DomainStarter(
         entry.Update(record => record with { Phase = DomainPhase.Live });
     }
 
-    private DomainEntry Prepare(DomainConfiguration configuration, IReadOnlyList<DateTimeOffset> restarts)
+    private DomainEntry Prepare(DomainConfiguration configuration, Func<DomainRecord, DomainRecord> complete)
     {
         int id = registry.TakeId();
         DomainDirectory directory = new(paths, id);
@@ -155,7 +193,7 @@ internal sealed class DomainStarter(
             FailurePath = directory.Failure,
         };
         DomainEntry entry = new(
-            new DomainRecord
+            complete(new DomainRecord
             {
                 Phase = DomainPhase.Starting,
                 Spec = spec,
@@ -163,8 +201,7 @@ internal sealed class DomainStarter(
                 Name = spec.Name,
                 Uuid = uuid,
                 Created = DateTimeOffset.UtcNow,
-                Restarts = restarts,
-            },
+            }),
             directory);
         registry.Add(entry);
         return entry;
@@ -185,6 +222,11 @@ internal sealed class DomainStarter(
             }
         }
 
+        CheckMemory(configuration);
+    }
+
+    private void CheckMemory(DomainConfiguration configuration)
+    {
         long available = host.DomainMemoryLimitBytes;
         if ((long)configuration.MemoryMebibytes << 20 > available)
         {

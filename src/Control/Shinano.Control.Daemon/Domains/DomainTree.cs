@@ -72,14 +72,20 @@ internal sealed class DomainTree(LocalStore store, DeviceTree devices)
             WriteVm(nodes, record);
         });
         store.IntroduceDomain(Number(spec.DomainId), build.StoreRingFrame, build.StoreEventPort);
-        BindRelay(spec);
+        BindRelay(record);
     }
 
     /// <summary>Lets the domain's process, and no other, speak for an introduced domain. To be called for each domain that is found again.</summary>
-    public void BindRelay(DomainSpec spec)
+    public void BindRelay(DomainRecord record)
     {
+        DomainSpec spec = record.Spec;
         if (RelayToken.TryParse(spec.XenStoreToken) is { } token && store.IsIntroduced(Number(spec.DomainId)))
         {
+            if (record.FormerIds.Count > 0)
+            {
+                store.SetFormerIds(Number(spec.DomainId), [.. record.FormerIds.Select(Number)]);
+            }
+
             store.BindRelay(Number(spec.DomainId), token);
         }
     }

@@ -5,12 +5,13 @@ using Shinano.Control.Api.Domains;
 using Shinano.Control.Api.Xend;
 using Shinano.Control.Configuration;
 using Shinano.Control.Daemon.Domains;
+using Shinano.Control.Daemon.Saving;
 
 namespace Shinano.Control.Daemon.Http;
 
 /// <summary>Creation of a domain, told as it goes: the answer is a stream of <see cref="CreateEvent"/> lines.</summary>
 internal sealed class CreationEndpoint(
-    DomainStarter starter, DomainLifecycle lifecycle, ManagedDomains managed, ILogger<CreationEndpoint> logger)
+    DomainStarter starter, DomainLifecycle lifecycle, ManagedDomains managed, DomainSaves saves, ILogger<CreationEndpoint> logger)
 {
     public Task CreateAsync(HttpContext context, ConfigurationRequest request) => StreamAsync(context, async write =>
     {
@@ -23,6 +24,10 @@ internal sealed class CreationEndpoint(
 
         return request.DryRun ? null : await RunAsync(configuration, request.Paused, write, context.RequestAborted);
     });
+
+    /// <summary><c>xm restore</c>.</summary>
+    public Task RestoreAsync(HttpContext context, RestoreRequest request) => StreamAsync(context, async write => await GoAsync(
+        await saves.RestoreAsync(request.Path, progress => write(new CreateEvent { Progress = progress }), context.RequestAborted), request.Paused));
 
     public Task StartManagedAsync(HttpContext context, string name, bool paused) => StreamAsync(
         context, async write => await RunAsync(managed.Find(name), paused, write, context.RequestAborted));
@@ -46,10 +51,12 @@ internal sealed class CreationEndpoint(
     }
 
     private async Task<CreatedDomain?> RunAsync(
-        DomainConfiguration configuration, bool paused, Action<CreateEvent> write, CancellationToken cancellationToken)
+        DomainConfiguration configuration, bool paused, Action<CreateEvent> write, CancellationToken cancellationToken) => await GoAsync(
+            await starter.StartAsync(configuration, [], progress => write(new CreateEvent { Progress = progress }), cancellationToken), paused);
+
+    /// <summary>Has a built domain watched, and lets it run.</summary>
+    private async Task<CreatedDomain?> GoAsync(DomainEntry entry, bool paused)
     {
-        DomainEntry entry = await starter.StartAsync(
-            configuration, [], progress => write(new CreateEvent { Progress = progress }), cancellationToken);
         if (paused)
         {
             lifecycle.Watch(entry);

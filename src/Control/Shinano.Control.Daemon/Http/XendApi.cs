@@ -4,6 +4,7 @@ using Shinano.Control.Api.Xend;
 using Shinano.Control.Daemon.Devices;
 using Shinano.Control.Daemon.Domains;
 using Shinano.Control.Daemon.Networks;
+using Shinano.Control.Daemon.Saving;
 
 namespace Shinano.Control.Daemon.Http;
 
@@ -47,6 +48,8 @@ internal static class XendApi
             Json(await catalog.DescribeAsync(domain, token)));
         api.MapPost("/domains", async (HttpContext context, CreationEndpoint creation) =>
             await creation.CreateAsync(context, await ReadAsync<ConfigurationRequest>(context)));
+        api.MapPost("/restore", async (HttpContext context, CreationEndpoint creation) =>
+            await creation.RestoreAsync(context, await ReadAsync<RestoreRequest>(context)));
         api.MapGet("/outcomes/{id:int}", async (DomainRegistry registry, IHostApplicationLifetime lifetime, int id, CancellationToken token) =>
         {
             // Whoever waits here must not hold up the end of xend.
@@ -83,6 +86,8 @@ internal static class XendApi
             await o.TriggerAsync(domain, await ReadAsync<TriggerRequest>(context), token));
         domain.MapPost("/dump-core", async (HttpContext context, DomainOperations o, string domain, CancellationToken token) =>
             Json(await o.DumpCoreAsync(domain, await ReadAsync<DumpRequest>(context), token)));
+        domain.MapPost("/save", async (HttpContext context, DomainSaves saves, string domain, CancellationToken token) =>
+            Json(await saves.SaveAsync(domain, await ReadAsync<SaveRequest>(context), token)));
         domain.MapGet("/block", async (DomainOperations o, DiskOperations disks, string domain, CancellationToken token) =>
             Json(await disks.ListAsync(o.FindRunning(domain), token)));
         domain.MapPost("/block-attach", async (HttpContext context, DomainOperations o, DiskOperations disks, string domain, CancellationToken token) =>

@@ -23,7 +23,9 @@ public sealed class BlockBackEnd : IBackEndDevice
     private readonly BlockMedium _medium;
     private readonly SemaphoreSlim _oneChange = new(1, 1);
     private Func<CancellationToken, ValueTask<IBlockImage?>> _open;
-    private BlockQueue[] _queues = [];
+    private readonly Dictionary<string, GrantCache> _kept = [];
+    private IReadOnlyList<KeptGrants> _inherited;
+    private (string Name, BlockQueue Queue)[] _queues = [];
     private BackEndNodes? _connected;
     private int _messages;
 
@@ -32,6 +34,7 @@ public sealed class BlockBackEnd : IBackEndDevice
         _settings = settings;
         _medium = new BlockMedium(image);
         _open = open;
+        _inherited = settings.Inherited;
     }
 
     /// <inheritdoc/>
@@ -103,13 +106,13 @@ public sealed class BlockBackEnd : IBackEndDevice
         uint? order = await nodes.ReadAsync("ring-page-order", cancellation).ConfigureAwait(false) is null
             ? null
             : await nodes.ReadNumberAsync("ring-page-order", 0, MaximumRingOrder, 0, cancellation).ConfigureAwait(false);
-        List<BlockQueue> connected = [];
+        List<(string Name, BlockQueue Queue)> connected = [];
         try
         {
             for (int i = 0; i < queues; i++)
             {
                 string prefix = queues == 1 ? "" : string.Create(CultureInfo.InvariantCulture, $"queue-{i}/");
-                connected.Add(await ConnectQueueAsync(nodes, guest, abi, isPersistent, prefix, order, cancellation).ConfigureAwait(false));
+                connected.Add((prefix, await ConnectQueueAsync(nodes, guest, abi, isPersistent, prefix, order, cancellation).ConfigureAwait(false)));
             }
 
             await nodes.PublishAsync("sectors", _medium.Sectors, cancellation).ConfigureAwait(false);
@@ -119,7 +122,7 @@ public sealed class BlockBackEnd : IBackEndDevice
         }
         catch
         {
-            foreach (BlockQueue queue in connected)
+            foreach ((_, BlockQueue queue) in connected)
             {
                 await queue.DisposeAsync().ConfigureAwait(false);
             }
@@ -127,6 +130,8 @@ public sealed class BlockBackEnd : IBackEndDevice
             throw;
         }
 
+        // Of queues that the front end has no more, if any.
+        DropKept();
         Volatile.Write(ref _queues, [.. connected]);
         Volatile.Write(ref _connected, nodes);
     }
@@ -135,17 +140,32 @@ public sealed class BlockBackEnd : IBackEndDevice
     public async Task DisconnectAsync()
     {
         Volatile.Write(ref _connected, null);
-        foreach (BlockQueue queue in Interlocked.Exchange(ref _queues, []))
+        foreach ((_, BlockQueue queue) in Interlocked.Exchange(ref _queues, []))
         {
             await queue.DisposeAsync().ConfigureAwait(false);
+        }
+
+        DropKept();
+    }
+
+    /// <inheritdoc/>
+    public async Task SuspendAsync()
+    {
+        Volatile.Write(ref _connected, null);
+        foreach ((string name, BlockQueue queue) in Interlocked.Exchange(ref _queues, []))
+        {
+            _kept[name] = await queue.SuspendAsync().ConfigureAwait(false);
         }
     }
 
     /// <inheritdoc/>
+    public IReadOnlyList<KeptGrants> DescribeKept() => [.. _kept.Select(one => new KeptGrants(one.Key, one.Value.References)).Where(one => one.References.Count > 0)];
+
+    /// <inheritdoc/>
     public IReadOnlyList<DeviceCounter> ReadCounters()
     {
-        BlockQueue[] queues = Volatile.Read(ref _queues);
-        return [.. _counters.Read(), new("queues", queues.Length), new("persistent_gnts", queues.Sum(queue => queue.PersistentPages))];
+        (string Name, BlockQueue Queue)[] queues = Volatile.Read(ref _queues);
+        return [.. _counters.Read(), new("queues", queues.Length), new("persistent_gnts", queues.Sum(one => one.Queue.PersistentPages))];
     }
 
     /// <inheritdoc/>
@@ -169,7 +189,7 @@ public sealed class BlockBackEnd : IBackEndDevice
         }
 
         List<IGrantedPage> pages = [];
-        GrantCache grants = new(guest, isPersistent, BlockQueue.MaximumPersistent);
+        GrantCache grants = GrantsOf(prefix, guest, isPersistent);
         try
         {
             foreach (uint reference in references)
@@ -186,8 +206,33 @@ public sealed class BlockBackEnd : IBackEndDevice
         catch
         {
             pages.ForEach(page => page.Dispose());
+            grants.Dispose();
             throw;
         }
+    }
+
+    /// <summary>Pages that were kept over a suspension, here or where the domain was saved, or none.</summary>
+    private GrantCache GrantsOf(string queue, IFrontEndDomain guest, bool isPersistent)
+    {
+        if (_kept.Remove(queue, out GrantCache? kept))
+        {
+            return kept;
+        }
+
+        GrantCache grants = new(guest, isPersistent, BlockQueue.MaximumPersistent);
+        grants.TakeOver(_inherited.Where(one => one.Queue == queue).SelectMany(one => one.References));
+        _inherited = [.. _inherited.Where(one => one.Queue != queue)];
+        return grants;
+    }
+
+    private void DropKept()
+    {
+        foreach (GrantCache grants in _kept.Values)
+        {
+            grants.Dispose();
+        }
+
+        _kept.Clear();
     }
 
     /// <summary>A guest that provokes errors fills no log.</summary>

@@ -67,9 +67,24 @@ internal sealed class BlockQueue : IAsyncDisposable
     /// <summary>Takes no more requests, finishes those under way, closes the port and unmaps all pages.</summary>
     public async ValueTask DisposeAsync()
     {
+        if (await StopAsync().ConfigureAwait(false))
+        {
+            _grants.Dispose();
+        }
+    }
+
+    /// <summary>As <see cref="DisposeAsync"/>, but the pages that are kept for later requests stay mapped, for another queue on the same ring.</summary>
+    public async Task<GrantCache> SuspendAsync()
+    {
+        await StopAsync().ConfigureAwait(false);
+        return _grants;
+    }
+
+    private async Task<bool> StopAsync()
+    {
         if (Interlocked.Exchange(ref _disposed, 1) != 0)
         {
-            return;
+            return false;
         }
 
         await _stop.CancelAsync().ConfigureAwait(false);
@@ -80,7 +95,6 @@ internal sealed class BlockQueue : IAsyncDisposable
         lock (_responding)
         {
             _port?.Dispose();
-            _grants.Dispose();
             foreach (IGrantedPage page in _pages)
             {
                 page.Dispose();
@@ -88,6 +102,7 @@ internal sealed class BlockQueue : IAsyncDisposable
         }
 
         _stop.Dispose();
+        return true;
     }
 
     private async Task RunAsync()

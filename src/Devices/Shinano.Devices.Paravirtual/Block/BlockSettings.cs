@@ -1,3 +1,5 @@
+using Shinano.Devices.Paravirtual.XenBus;
+
 namespace Shinano.Devices.Paravirtual.Block;
 
 /// <summary>What a disk is to the guest.</summary>
@@ -14,6 +16,9 @@ public sealed record BlockSettings
 
     /// <summary>Offers discard.</summary>
     public bool Discard { get; init; }
+
+    /// <summary>Grants that the disk has mapped already as the guest of a restored domain sees it.</summary>
+    public IReadOnlyList<KeptGrants> Inherited { get; init; } = [];
 
     /// <summary>Rings that a front end may have at most.</summary>
     public int MaximumQueues { get; init; } = 4;

@@ -25,6 +25,30 @@ internal sealed class GrantCache(IFrontEndDomain guest, bool isPersistent, int c
         }
     }
 
+    /// <summary>Grants that are kept mapped.</summary>
+    public IReadOnlyList<uint> References
+    {
+        get
+        {
+            lock (_lock)
+            {
+                return [.. _kept.Keys];
+            }
+        }
+    }
+
+    /// <summary>Takes over what an earlier back end kept mapped, so far as it still is.</summary>
+    public void TakeOver(IEnumerable<uint> references)
+    {
+        foreach (uint reference in references.Take(capacity))
+        {
+            if (TryTake(reference, writable: true) is { } lease)
+            {
+                Return(lease);
+            }
+        }
+    }
+
     /// <summary>Maps a page, or finds it mapped; null when the guest does not grant it so. To be given back.</summary>
     public Lease? TryTake(uint reference, bool writable)
     {

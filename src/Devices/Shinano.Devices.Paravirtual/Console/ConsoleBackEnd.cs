@@ -22,6 +22,8 @@ public sealed class ConsoleBackEnd : IAsyncDisposable
     private readonly SemaphoreSlim _oneWriter = new(1, 1);
     private readonly CancellationTokenSource _stop = new();
     private readonly Task _running;
+    private readonly Lock _moving = new();
+    private bool _held;
     private long _bytesIn;
     private int _disposed;
 
@@ -50,6 +52,17 @@ public sealed class ConsoleBackEnd : IAsyncDisposable
     /// <summary>The guest sent on the console's event channel. Any thread; never blocks.</summary>
     public void GuestNotified() => _signal.Set();
 
+    /// <summary>Stops to move anything, so that the ring keeps still, or goes on. The guest executes nothing. Any thread.</summary>
+    public void Hold(bool held)
+    {
+        lock (_moving)
+        {
+            _held = held;
+        }
+
+        _signal.Set();
+    }
+
     /// <summary>Writes input for the guest; completes when all is on the ring, which waits while that is full. Inputs do not mix.</summary>
     public async ValueTask WriteInputAsync(ReadOnlyMemory<byte> input, CancellationToken cancellation)
     {
@@ -59,7 +72,12 @@ public sealed class ConsoleBackEnd : IAsyncDisposable
             while (!input.IsEmpty)
             {
                 long seen = _signal.Version;
-                int count = _input.Produce(input.Span);
+                int count = 0;
+                lock (_moving)
+                {
+                    count = _held ? 0 : _input.Produce(input.Span);
+                }
+
                 if (count > 0)
                 {
                     input = input[count..];
@@ -121,13 +139,18 @@ public sealed class ConsoleBackEnd : IAsyncDisposable
     /// <summary>Takes one ringful; false when there is nothing, or nothing that makes sense.</summary>
     private bool Drain(byte[] buffer)
     {
-        int count = _output.Peek(buffer);
-        if (count == 0)
+        int count = 0;
+        lock (_moving)
         {
-            return false;
+            count = _held ? 0 : _output.Peek(buffer);
+            if (count == 0)
+            {
+                return false;
+            }
+
+            _output.Consume(count);
         }
 
-        _output.Consume(count);
         _notifyGuest();
         _backlog.Append(buffer.AsSpan(0, count));
         _log?.Write(buffer.AsSpan(0, count));

@@ -27,6 +27,8 @@ internal sealed class BackEndDriver : IAsyncDisposable
     private XenbusState _state = XenbusState.Initialising;
     private string? _error;
     private volatile bool _detaching;
+    private volatile TaskCompletionSource? _held;
+    private volatile TaskCompletionSource? _quiet;
     private int _disposed;
 
     /// <param name="device">Disposed with this.</param>
@@ -48,6 +50,27 @@ internal sealed class BackEndDriver : IAsyncDisposable
     /// <summary>Completes when the device is first in InitWait; fails when it is not to be had.</summary>
     /// <exception cref="BackEndException">The device cannot be had.</exception>
     public Task ReadyAsync(CancellationToken cancellation) => _ready.Task.WaitAsync(cancellation);
+
+    /// <summary>
+    /// Lets go of the guest without its notice, while it executes nothing: what is under way ends, rings and ports are given back. <see cref="Resume"/> takes them
+    /// up again where they are. Completes when nothing of the guest is touched any more, or the device has ended.
+    /// </summary>
+    public async Task SuspendAsync(CancellationToken cancellation)
+    {
+        TaskCompletionSource quiet = new(TaskCreationOptions.RunContinuationsAsynchronously);
+        _quiet = quiet;
+        _held = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        _signal.Set();
+        await Task.WhenAny(quiet.Task, _running).WaitAsync(cancellation).ConfigureAwait(false);
+    }
+
+    /// <summary>Undoes <see cref="SuspendAsync"/>.</summary>
+    public void Resume()
+    {
+        TaskCompletionSource? held = _held;
+        _held = null;
+        held?.TrySetResult();
+    }
 
     /// <summary>Asks the front end to close, at once or when it can; <see cref="Ended"/> follows.</summary>
     public void BeginDetach()
@@ -77,6 +100,12 @@ internal sealed class BackEndDriver : IAsyncDisposable
             while (true)
             {
                 long seen = _signal.Version;
+                if (_held is { } held)
+                {
+                    await LetGoAsync(held.Task).ConfigureAwait(false);
+                    continue;
+                }
+
                 if (await StepAsync().ConfigureAwait(false))
                 {
                     break;
@@ -150,6 +179,19 @@ internal sealed class BackEndDriver : IAsyncDisposable
         }
 
         return false;
+    }
+
+    /// <summary>What was published stays: to the guest the device is connected, and so it is again at the next step.</summary>
+    private async Task LetGoAsync(Task held)
+    {
+        await _device.SuspendAsync().ConfigureAwait(false);
+        if (_state == XenbusState.Connected)
+        {
+            _state = XenbusState.InitWait;
+        }
+
+        _quiet?.TrySetResult();
+        await held.WaitAsync(_stop.Token).ConfigureAwait(false);
     }
 
     private async Task PrepareAsync()

@@ -66,6 +66,24 @@ public sealed class BackEndRegistry(IBackEndStore store, DomainId domain, IFront
         await driver.Ended.WaitAsync(cancellation).ConfigureAwait(false);
     }
 
+    /// <summary>Has every device let go of the guest, which executes nothing, without its notice. Undone by <see cref="Resume"/>, also after a failure.</summary>
+    public Task SuspendAsync(CancellationToken cancellation) => Task.WhenAll(Drivers().Select(driver => driver.SuspendAsync(cancellation)));
+
+    /// <summary>What the suspended devices keep mapped; those that keep nothing are left out.</summary>
+    public IReadOnlyList<DeviceGrants> DescribeKept() =>
+    [
+        .. Drivers().Select(driver => new DeviceGrants(driver.Device.Kind, driver.Device.Id, driver.Device.DescribeKept())).Where(device => device.Kept.Count > 0),
+    ];
+
+    /// <summary>Undoes <see cref="SuspendAsync"/>.</summary>
+    public void Resume()
+    {
+        foreach (BackEndDriver driver in Drivers())
+        {
+            driver.Resume();
+        }
+    }
+
     /// <summary>The device itself, e.g. to change its medium.</summary>
     /// <exception cref="BackEndException">There is no such device.</exception>
     public IBackEndDevice Get(string kind, string id) => Find(kind, id).Device;

@@ -29,6 +29,14 @@ public interface IBackEndDevice : IAsyncDisposable
     /// </summary>
     Task DisconnectAsync();
 
+    /// <summary>
+    /// As <see cref="DisconnectAsync"/>, but what the guest takes for mapped stays so for the next connection; <see cref="DisconnectAsync"/> gives that back, too.
+    /// </summary>
+    Task SuspendAsync() => DisconnectAsync();
+
+    /// <summary>What a suspended device keeps mapped.</summary>
+    IReadOnlyList<KeptGrants> DescribeKept() => [];
+
     /// <summary>What the device has counted since it was attached. Any thread.</summary>
     IReadOnlyList<DeviceCounter> ReadCounters();
 }

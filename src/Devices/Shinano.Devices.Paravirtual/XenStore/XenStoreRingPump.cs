@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using Shinano.Memory;
 using Shinano.XenAbi;
 using Shinano.XenStore.Client;
@@ -35,6 +36,10 @@ public sealed class XenStoreRingPump : IRingRelayGuest, IAsyncDisposable
     private readonly CancellationTokenSource _stop = new();
     private readonly IXenStoreRelay _relay;
     private readonly Task _running;
+    private readonly Lock _moving = new();
+    private readonly SemaphoreSlim _oneReset = new(1, 1);
+    private readonly List<byte> _undelivered = [];
+    private bool _held;
     private int _disposed;
 
     /// <summary>Starts. Whoever notes the guest's event channel calls <see cref="GuestNotified"/>.</summary>
@@ -44,13 +49,21 @@ public sealed class XenStoreRingPump : IRingRelayGuest, IAsyncDisposable
     /// <param name="domain">Whose ring it is.</param>
     /// <param name="token">What xend gave this process to show there.</param>
     /// <param name="socketPath">xend's relay socket.</param>
-    public XenStoreRingPump(GuestMemory memory, ulong ringFrame, Action notifyGuest, DomainId domain, RelayToken token, string socketPath)
-        : this(memory, ringFrame, notifyGuest, guest => new SocketRelay(domain, token, socketPath, guest))
+    /// <param name="state">Where an earlier pump of the ring was; null for a new ring.</param>
+    public XenStoreRingPump(
+        GuestMemory memory, ulong ringFrame, Action notifyGuest, DomainId domain, RelayToken token, string socketPath, XenStoreRingState? state = null)
+        : this(memory, ringFrame, notifyGuest, guest => new SocketRelay(domain, token, socketPath, guest, state?.Relay), state)
     {
     }
 
-    internal XenStoreRingPump(GuestMemory memory, ulong ringFrame, Action notifyGuest, Func<IRingRelayGuest, IXenStoreRelay> connect)
+    internal XenStoreRingPump(
+        GuestMemory memory, ulong ringFrame, Action notifyGuest, Func<IRingRelayGuest, IXenStoreRelay> connect, XenStoreRingState? state = null)
     {
+        if (state is not null)
+        {
+            _undelivered.AddRange(state.Undelivered.Span);
+        }
+
         _memory = memory;
         _frame = ringFrame;
         _notifyGuest = notifyGuest;
@@ -64,6 +77,39 @@ public sealed class XenStoreRingPump : IRingRelayGuest, IAsyncDisposable
     /// <summary>The guest sent on the store's event channel. Any thread; never blocks.</summary>
     public void GuestNotified() => _signal.Set();
 
+    /// <summary>
+    /// Stops to move anything, so that ring and relay keep still: the guest executes nothing. Requests that were taken are answered first; answers that the ring
+    /// has no room for are kept. Undone by <see cref="Release"/>, also after a failure.
+    /// </summary>
+    /// <returns>What a successor must know.</returns>
+    public async Task<XenStoreRingState> HoldAsync(CancellationToken cancellation)
+    {
+        lock (_moving)
+        {
+            _held = true;
+        }
+
+        _signal.Set();
+        await _oneReset.WaitAsync(cancellation).ConfigureAwait(false);
+        _oneReset.Release();
+        RingRelayState relay = await _relay.QuiesceAsync(cancellation).ConfigureAwait(false);
+        lock (_moving)
+        {
+            return new XenStoreRingState(relay, _undelivered.ToArray());
+        }
+    }
+
+    /// <summary>Goes on after <see cref="HoldAsync"/>.</summary>
+    public void Release()
+    {
+        lock (_moving)
+        {
+            _held = false;
+        }
+
+        _signal.Set();
+    }
+
     /// <inheritdoc/>
     public async ValueTask DeliverAsync(XenStorePacket message, CancellationToken cancellation)
     {
@@ -73,12 +119,23 @@ public sealed class XenStoreRingPump : IRingRelayGuest, IAsyncDisposable
         {
             cancellation.ThrowIfCancellationRequested();
             long seen = _signal.Version;
-            if (_responses.IsBroken)
+            int count = 0;
+            lock (_moving)
             {
-                Fail(ErrorRingIndex);
+                if (_held)
+                {
+                    _undelivered.AddRange(rest.Span);
+                    return;
+                }
+
+                if (_responses.IsBroken)
+                {
+                    Fail(ErrorRingIndex);
+                }
+
+                count = TryDeliverKept() ? _responses.Produce(rest.Span) : 0;
             }
 
-            int count = _responses.Produce(rest.Span);
             if (count > 0)
             {
                 rest = rest[count..];
@@ -115,24 +172,20 @@ public sealed class XenStoreRingPump : IRingRelayGuest, IAsyncDisposable
         while (!_stop.IsCancellationRequested)
         {
             long seen = _signal.Version;
-            if (Load(ConnectionOffset) == Reconnect)
+            if (await ResetIfAskedAsync().ConfigureAwait(false))
             {
-                await ResetAsync().ConfigureAwait(false);
                 failed = false;
                 continue;
             }
 
-            if (!failed && _requests.IsBroken)
+            int taken;
+            lock (_moving)
             {
-                failed = true;
-                Fail(ErrorRingIndex);
+                taken = _held ? 0 : TakeRequests(buffer, ref failed);
             }
 
-            int count = failed ? 0 : _requests.Peek(buffer);
-            int taken = count == 0 ? 0 : _relay.Submit(buffer.AsSpan(0, count));
             if (taken > 0)
             {
-                _requests.Consume(taken);
                 _notifyGuest();
                 if (_relay.GuestBrokeProtocol)
                 {
@@ -147,10 +200,67 @@ public sealed class XenStoreRingPump : IRingRelayGuest, IAsyncDisposable
         }
     }
 
+    /// <summary>Gives answers that were kept to the guest, and takes requests of it. Under the lock.</summary>
+    private int TakeRequests(byte[] buffer, ref bool failed)
+    {
+        if (_undelivered.Count > 0)
+        {
+            TryDeliverKept();
+            _notifyGuest();
+        }
+
+        if (!failed && _requests.IsBroken)
+        {
+            failed = true;
+            Fail(ErrorRingIndex);
+        }
+
+        int count = failed ? 0 : _requests.Peek(buffer);
+        int taken = count == 0 ? 0 : _relay.Submit(buffer.AsSpan(0, count));
+        if (taken > 0)
+        {
+            _requests.Consume(taken);
+        }
+
+        return taken;
+    }
+
+    /// <summary>Puts on the ring what was kept; true when nothing is left of it. Under the lock.</summary>
+    private bool TryDeliverKept()
+    {
+        int count = _undelivered.Count == 0 ? 0 : _responses.Produce(CollectionsMarshal.AsSpan(_undelivered));
+        _undelivered.RemoveRange(0, count);
+        return _undelivered.Count == 0;
+    }
+
+    private async Task<bool> ResetIfAskedAsync()
+    {
+        await _oneReset.WaitAsync().ConfigureAwait(false);
+        try
+        {
+            if (Load(ConnectionOffset) != Reconnect || Volatile.Read(ref _held))
+            {
+                return false;
+            }
+
+            await ResetAsync().ConfigureAwait(false);
+            return true;
+        }
+        finally
+        {
+            _oneReset.Release();
+        }
+    }
+
     /// <summary>The guest asked for a new start (connection field 1): old messages are gone before it sees the field at 0.</summary>
     private async Task ResetAsync()
     {
         await _relay.ResetAsync().ConfigureAwait(false);
+        lock (_moving)
+        {
+            _undelivered.Clear();
+        }
+
         _requests.Reset();
         _responses.Reset();
         Store(ErrorOffset, 0);

@@ -1,5 +1,6 @@
 using Shinano.Hypervisor.Hypercalls;
 using Shinano.Memory;
+using Shinano.SavedState;
 using Shinano.XenAbi;
 
 namespace Shinano.Hypervisor.Events;
@@ -47,6 +48,26 @@ internal sealed class EventAbi
             _delivery = _twoLevel;
             _fifo = null;
             fifo.Destroy();
+        }
+    }
+
+    /// <summary>Writes which ABI is in use and what it keeps.</summary>
+    public void Save(StateWriter writer)
+    {
+        writer.PutFlag(_fifo is not null);
+        _fifo?.Save(writer);
+    }
+
+    /// <summary>Reads what <see cref="Save"/> wrote.</summary>
+    public void Load(StateReader reader)
+    {
+        if (reader.GetFlag())
+        {
+            StateReader.Demand(_frames is not null, "the FIFO ABI is not to be had");
+            FifoEvents fifo = new(_domain, _signal, _frames!);
+            fifo.Load(reader);
+            _fifo = fifo;
+            _delivery = fifo;
         }
     }
 

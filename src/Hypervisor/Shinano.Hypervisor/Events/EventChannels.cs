@@ -1,5 +1,6 @@
 using System.Diagnostics.CodeAnalysis;
 using Shinano.Hypervisor.Hypercalls;
+using Shinano.SavedState;
 using Shinano.XenAbi;
 
 namespace Shinano.Hypervisor.Events;
@@ -115,6 +116,24 @@ public sealed class EventChannels
             }
 
             _abi.Reset();
+        }
+    }
+
+    /// <summary>Writes the channels of a domain that is paused.</summary>
+    internal void Save(StateWriter writer)
+    {
+        lock (_lock)
+        {
+            new EventState(_domain, _ports, _virqs, _abi).Save(writer);
+        }
+    }
+
+    /// <summary>Reads what <see cref="Save"/> wrote, into a domain without ports.</summary>
+    internal void Load(StateReader reader)
+    {
+        lock (_lock)
+        {
+            new EventState(_domain, _ports, _virqs, _abi).Load(reader);
         }
     }
 

@@ -1,6 +1,7 @@
 using System.Runtime.InteropServices;
 using Shinano.Hypervisor.Hypercalls;
 using Shinano.Memory;
+using Shinano.SavedState;
 using Shinano.XenAbi;
 
 namespace Shinano.Hypervisor.Events;
@@ -34,6 +35,48 @@ internal sealed class FifoEvents : IEventDelivery
         _frames = frames;
         _controlBlocks = new ulong[domain.MaximumVcpus];
         _queues = [.. domain.Vcpus.Select(v => Enumerable.Range(0, EventFifo.Queues).Select(p => new FifoQueue(v, p)).ToArray())];
+    }
+
+    /// <summary>Writes the pages and control blocks that the guest gave, and the tails of the queues.</summary>
+    public void Save(StateWriter writer)
+    {
+        writer.PutAll(_pages[.._pageCount], (w, page) => w.Put(page >> GuestMemory.PageShift));
+        foreach (ulong block in _controlBlocks)
+        {
+            writer.Put(block);
+        }
+
+        foreach (FifoQueue queue in _queues.SelectMany(queues => queues))
+        {
+            writer.Put(queue.Tail);
+        }
+    }
+
+    /// <summary>Reads what <see cref="Save"/> wrote.</summary>
+    public void Load(StateReader reader)
+    {
+        uint pages = reader.GetCount(EventFifo.MaximumPages);
+        for (uint i = 0; i < pages; i++)
+        {
+            StateReader.Demand(AddPage(reader.Get<ulong>()) == 0, "a page of event words is no memory of the guest's");
+        }
+
+        foreach (PvVcpu vcpu in _domain.Vcpus)
+        {
+            ulong block = reader.Get<ulong>();
+            uint offset = (uint)(block & (GuestMemory.PageSize - 1));
+            StateReader.Demand(
+                block == 0
+                || ((block & 7) == 0 && offset <= GuestMemory.PageSize - EventFifo.ControlBlockSize
+                    && MapControlBlock(vcpu, block >> GuestMemory.PageShift, offset) == 0),
+                "a FIFO control block is no memory of the guest's");
+        }
+
+        foreach (FifoQueue queue in _queues.SelectMany(queues => queues))
+        {
+            // A tail beyond the words is looked at nowhere.
+            queue.Tail = reader.Get<uint>();
+        }
     }
 
     public uint PortLimit => 1u << EventFifo.LinkBits;

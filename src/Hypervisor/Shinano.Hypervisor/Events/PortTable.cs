@@ -49,6 +49,18 @@ internal sealed class PortTable(Domain domain, uint maximumPort)
         return false;
     }
 
+    /// <summary>Number of valid ports, port 0 among them.</summary>
+    public int Count => _channels.Count;
+
+    /// <summary>Makes at least so many ports valid.</summary>
+    public void GrowTo(uint count)
+    {
+        while (_channels.Count < count)
+        {
+            Grow();
+        }
+    }
+
     private void Grow()
     {
         for (int i = 0; i < Bucket; i++)

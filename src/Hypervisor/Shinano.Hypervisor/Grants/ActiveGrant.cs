@@ -16,6 +16,15 @@ internal sealed class ActiveGrant
 
     public required bool IsSubPage { get; init; }
 
+    /// <summary>
+    /// Of a restored domain: a back end had it when the domain was saved, and its successor has not taken it over yet. The frame is held for reading, and for writing
+    /// if <see cref="IsHeldForWriting"/>.
+    /// </summary>
+    public bool IsInherited { get; set; }
+
+    /// <summary>Of an inherited grant: the use was for writing too.</summary>
+    public bool IsHeldForWriting { get; init; }
+
     public int Readers { get; set; }
 
     public int Writers { get; set; }

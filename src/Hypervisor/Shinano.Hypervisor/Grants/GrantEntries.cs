@@ -1,5 +1,6 @@
 using Shinano.Hypervisor.Hypercalls;
 using Shinano.Memory;
+using Shinano.SavedState;
 using Shinano.XenAbi;
 
 namespace Shinano.Hypervisor.Grants;
@@ -34,6 +35,37 @@ internal sealed class GrantEntries(GuestMemory memory, IGuestFrames frames, int 
 
     /// <summary>Entries of the table in its version.</summary>
     public uint Count => (uint)(_frames.Count * GuestMemory.PageSize / EntrySize(Version));
+
+    /// <summary>Writes version and frames.</summary>
+    public void Save(StateWriter writer)
+    {
+        writer.Mark("GRNT"u8);
+        writer.Put((byte)Version);
+        writer.PutAll(_frames, (w, frame) => w.Put(frame.Value));
+        writer.PutAll(_statusFrames, (w, frame) => w.Put(frame.Value));
+    }
+
+    /// <summary>Reads what <see cref="Save"/> wrote.</summary>
+    /// <param name="shared">Tells whether a frame may be a grant table's.</param>
+    public void Load(StateReader reader, Func<ulong, bool> shared)
+    {
+        reader.Expect("GRNT"u8);
+        Version = reader.Get<byte>();
+        StateReader.Demand(Version is 1 or 2, $"there is no version {Version} of grant tables");
+        foreach ((List<Mfn> list, int most) in ((List<Mfn>, int)[])[(_frames, maximumFrames), (_statusFrames, StatusFramesOf(maximumFrames))])
+        {
+            uint count = reader.GetCount((uint)most);
+            for (uint i = 0; i < count; i++)
+            {
+                ulong frame = reader.Get<ulong>();
+                StateReader.Demand(shared(frame), $"frame {frame:x} is none of the grant table's");
+                list.Add(new Mfn(frame));
+            }
+        }
+
+        StateReader.Demand(
+            Version == 1 || _statusFrames.Count >= StatusFramesOf(_frames.Count), "the grant table has fewer status words than entries");
+    }
 
     /// <summary>Makes the table at least so long; false when it may not or cannot be.</summary>
     public bool TryGrow(int count)
@@ -174,9 +206,12 @@ internal sealed class GrantEntries(GuestMemory memory, IGuestFrames frames, int 
 
     private static int EntrySize(int version) => version == 1 ? 8 : 16;
 
+    /// <summary>Frames of status words for a table of so many frames in version 2.</summary>
+    private static int StatusFramesOf(int frames) => ((frames * GuestMemory.PageSize / EntrySize(2)) + StatusPerFrame - 1) / StatusPerFrame;
+
     private bool TryGrowStatus()
     {
-        int wanted = ((_frames.Count * GuestMemory.PageSize / EntrySize(2)) + StatusPerFrame - 1) / StatusPerFrame;
+        int wanted = StatusFramesOf(_frames.Count);
         while (_statusFrames.Count < wanted)
         {
             if (!frames.TryAllocateShared(out Mfn frame))

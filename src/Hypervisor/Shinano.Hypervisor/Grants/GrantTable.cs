@@ -1,6 +1,7 @@
 using System.Diagnostics.CodeAnalysis;
 using Shinano.Hypervisor.Hypercalls;
 using Shinano.Memory;
+using Shinano.SavedState;
 using Shinano.XenAbi;
 
 namespace Shinano.Hypervisor.Grants;
@@ -110,6 +111,61 @@ public sealed class GrantTable
         }
     }
 
+    /// <summary>Writes which frames the table is, and what suspended back ends keep in use.</summary>
+    /// <exception cref="SavedStateException">The guest has mapped a grant of its own.</exception>
+    internal void Save(StateWriter writer)
+    {
+        lock (_lock)
+        {
+            StateReader.Demand(
+                _active.Values.All(grant => grant.User == DomainId.Zero.Value && !grant.IsInherited), "a guest that has mapped its own grants cannot be saved");
+            _entries.Save(writer);
+            writer.PutAll([.. _active], (w, one) =>
+            {
+                w.Put(one.Key);
+                w.Put(one.Value.Frame);
+                w.Put((ushort)one.Value.Start);
+                w.Put((ushort)one.Value.Length);
+                w.PutFlag(one.Value.IsSubPage);
+                w.PutFlag(one.Value.Writers > 0);
+            });
+        }
+    }
+
+    /// <summary>Reads what <see cref="Save"/> wrote, into a new table. The frames' contents are the guest's memory.</summary>
+    /// <param name="shared">Whether a frame is one that hypervisor and guest share, and is named for the first time.</param>
+    internal void Load(StateReader reader, Func<ulong, bool> shared)
+    {
+        lock (_lock)
+        {
+            _entries.Load(reader, shared);
+            uint count = reader.GetCount(_entries.Count);
+            for (uint i = 0; i < count; i++)
+            {
+                LoadUse(reader);
+            }
+        }
+    }
+
+    private void LoadUse(StateReader reader)
+    {
+        uint reference = reader.Get<uint>();
+        ActiveGrant grant = new()
+        {
+            User = DomainId.Zero.Value,
+            Frame = reader.Get<ulong>(),
+            Start = reader.Get<ushort>(),
+            Length = reader.Get<ushort>(),
+            IsSubPage = reader.GetFlag(),
+            IsHeldForWriting = reader.GetFlag(),
+            IsInherited = true,
+        };
+        StateReader.Demand(
+            reference < _entries.Count && grant.Start + grant.Length <= GuestMemory.PageSize && _active.TryAdd(reference, grant), $"grant {reference} cannot be in use");
+        StateReader.Demand(
+            _frames.TryHoldRead(grant.Frame) && (!grant.IsHeldForWriting || _frames.TryHold(grant.Frame)), $"grant {reference} is of no memory of the guest's");
+    }
+
     /// <summary>Begins a back end's use of a grant to domain 0. Any thread.</summary>
     /// <returns>False when the guest does not grant this.</returns>
     public bool TryAccess(GrantRef reference, bool write, [NotNullWhen(true)] out GrantAccess? access)
@@ -140,7 +196,12 @@ public sealed class GrantTable
                 return GrantStatus.GeneralError;
             }
 
-            if (!isActive || (write && grant!.Writers == 0))
+            if (isActive && grant!.IsInherited && write == grant.IsHeldForWriting)
+            {
+                // The use that shows in the entry, and the frame's hold, are the new back end's from now on.
+                grant.IsInherited = false;
+            }
+            else if (!isActive || (write && grant!.Writers == 0))
             {
                 GrantFlags use = GrantFlags.Reading | (write ? GrantFlags.Writing : GrantFlags.None);
                 if (!TryShowUse(reference, user, use, isActive, forMapping, out GrantFlags flags))
@@ -187,7 +248,7 @@ public sealed class GrantTable
                 grant.Readers--;
             }
 
-            bool isLast = grant.Writers + grant.Readers == 0;
+            bool isLast = !grant.IsInherited && grant.Writers + grant.Readers == 0;
             HideUse(reference, isLast ? null : grant, wasWrite);
             if (isLast)
             {

@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using Shinano.SavedState;
 using Shinano.XenAbi;
 
 namespace Shinano.Hypervisor.Hypercalls;
@@ -26,6 +27,16 @@ public sealed class PhysicalDeviceHypercalls
             vcpu.Guest.TryRead(a.A1, out uint command)
                 ? command <= (uint)PhysdevOp.AllocIrqVector ? Execute(vcpu, command, a.A1 + 8) : -Errno.NoSystemCall
                 : -Errno.Fault);
+    }
+
+    /// <summary>Writes which page the guest gave for interrupts that need an EOI.</summary>
+    internal void Save(StateWriter writer) => writer.Put(Volatile.Read(ref _eoiFrame));
+
+    /// <summary>Reads what <see cref="Save"/> wrote.</summary>
+    internal void Load(StateReader reader)
+    {
+        ulong frame = reader.Get<ulong>();
+        StateReader.Demand(frame == 0 || RegisterEoiMap(frame) == 0, "the page for EOIs is no memory of the guest's");
     }
 
     private long Execute(PvVcpu vcpu, uint command, ulong address)

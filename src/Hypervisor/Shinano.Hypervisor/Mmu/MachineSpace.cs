@@ -102,6 +102,12 @@ public sealed class MachineSpace
     /// <summary>The record of a frame that <see cref="TryGet"/> found.</summary>
     public ref FrameInfo this[int index] => ref _frames[index];
 
+    /// <summary>First frame behind the guest's part: the first of those that hypervisor and guest share.</summary>
+    public ulong FirstSharedFrame => FirstFrame + _guestFrames;
+
+    /// <summary>The shared frame that is taken next: those before it exist.</summary>
+    public ulong NextSharedFrame => _nextShared;
+
     /// <summary>Whether the guest may map the frame.</summary>
     public bool IsGuests(ulong frame) => TryGet(frame, out int index) && _frames[index].Owner is FrameOwner.Guest or FrameOwner.Shared;
 
@@ -128,6 +134,22 @@ public sealed class MachineSpace
         }
 
         TotalPages += pages;
+    }
+
+    /// <summary>Gives a guest that is being restored a frame, empty, that it had when it was saved.</summary>
+    /// <returns>False when the frame is not in the guest's part, is its already, or it has its maximum.</returns>
+    public bool TryClaim(ulong frame)
+    {
+        ulong offset = frame - FirstFrame;
+        if (offset >= _guestFrames || TotalPages >= BuiltMaximum || !_free.TryTake((int)offset))
+        {
+            return false;
+        }
+
+        Memory.AddRam(frame, 1);
+        _frames[offset] = new FrameInfo { Owner = FrameOwner.Guest };
+        TotalPages++;
+        return true;
     }
 
     /// <summary>Gives the guest a run of 2^order free frames, aligned to its size.</summary>

@@ -1,4 +1,5 @@
 using Shinano.Hypervisor.Hypercalls;
+using Shinano.SavedState;
 using Shinano.XenAbi;
 
 namespace Shinano.Hypervisor.Mmu;
@@ -33,6 +34,26 @@ public sealed class VmAssists
 
     /// <summary>Whether the guest switched a behaviour on. Any thread.</summary>
     public bool IsEnabled(VmAssistType type) => (Volatile.Read(ref _enabled) >> (int)type & 1) != 0;
+
+    /// <summary>Writes what the guest switched on.</summary>
+    internal void Save(StateWriter writer) => writer.Put(Volatile.Read(ref _enabled));
+
+    /// <summary>Reads what <see cref="Save"/> wrote; vCPUs' I/O privilege follows.</summary>
+    internal void Load(Domain domain, StateReader reader)
+    {
+        ulong enabled = reader.Get<ulong>();
+        StateReader.Demand((enabled & ~Valid) == 0, $"assists {enabled:x} are none that a guest can have");
+        Volatile.Write(ref _enabled, enabled);
+        foreach (PvVcpu vcpu in domain.Vcpus)
+        {
+            vcpu.Traps.ArchitecturalIopl = IsEnabled(VmAssistType.ArchitecturalIopl);
+        }
+
+        if (_space is not null)
+        {
+            _space.HidesM2PFromUserMode = IsEnabled(VmAssistType.StrictM2P);
+        }
+    }
 
     private long Assist(PvVcpu vcpu, in HypercallArguments a)
     {

@@ -16,16 +16,19 @@ public sealed class DomainClock
 
     private readonly Func<ulong> _readTsc;
     private readonly ulong _origin;
+    private readonly ulong _startTime;
     private readonly uint _multiplier;
     private readonly int _shift;
     private readonly ulong _recordTicks;
 
     /// <param name="readTsc">The counter that the guest's RDTSC shows, in ticks.</param>
     /// <param name="frequency">Ticks per second.</param>
-    public DomainClock(Func<ulong> readTsc, long frequency)
+    /// <param name="startTime">System time now, nanoseconds: that of a domain which goes on where it was saved.</param>
+    public DomainClock(Func<ulong> readTsc, long frequency, ulong startTime = 0)
     {
         _readTsc = readTsc;
         _origin = readTsc();
+        _startTime = startTime;
         ulong scaled = (ulong)frequency;
         while (scaled > 2 * NanosecondsPerSecond)
         {
@@ -51,7 +54,7 @@ public sealed class DomainClock
         {
             // CPUs' counters may differ by a few ticks.
             ulong ticks = _readTsc();
-            return ticks > _origin ? Scale(ticks - _origin) : 0;
+            return _startTime + (ticks > _origin ? Scale(ticks - _origin) : 0);
         }
     }
 
@@ -71,7 +74,7 @@ public sealed class DomainClock
         info.Clear();
         MemoryMarshal.Write(info, 2u);
         MemoryMarshal.Write(info[8..], _origin + (record * _recordTicks));
-        MemoryMarshal.Write(info[16..], Scale(record * _recordTicks));
+        MemoryMarshal.Write(info[16..], _startTime + Scale(record * _recordTicks));
         MemoryMarshal.Write(info[24..], _multiplier);
         info[28] = (byte)(sbyte)_shift;
         info[29] = TscStable;

@@ -1,5 +1,6 @@
 using Shinano.Hypervisor.Events;
 using Shinano.Hypervisor.Traps;
+using Shinano.SavedState;
 
 namespace Shinano.Hypervisor.Time;
 
@@ -15,6 +16,12 @@ public sealed class DomainTimers
 {
     /// <summary>Watchdogs of a domain (Xen's NR_DOMAIN_WATCHDOG_TIMERS).</summary>
     public const int Watchdogs = 2;
+
+    /// <summary>The shortest period that a vCPU's periodic timer may have, ns.</summary>
+    internal const ulong ShortestPeriod = 1_000_000;
+
+    /// <summary>The longest: Xen's STIME_DELTA_MAX.</summary>
+    internal const ulong LongestPeriod = ulong.MaxValue >> 2;
 
     private const ulong Never = ulong.MaxValue;
     private const int SlotsPerVcpu = 3;
@@ -35,6 +42,7 @@ public sealed class DomainTimers
     private readonly int _firstWatchdog;
     private readonly int _recordSlot;
     private ulong _alarmAt = Never;
+    private bool _held;
 
     /// <param name="setAlarm">Told, under a lock, how many nanoseconds from now <see cref="Expire"/> is wanted; it replaces what was said before.</param>
     public DomainTimers(Domain domain, DomainClock clock, EventChannels events, Action<long> setAlarm)
@@ -109,6 +117,64 @@ public sealed class DomainTimers
         }
     }
 
+    /// <summary>Keeps anything from coming due, so that a paused domain keeps still, or goes on with what is due.</summary>
+    public void Hold(bool held)
+    {
+        lock (_lock)
+        {
+            _held = held;
+            ulong next = _deadlines.Min();
+            if (!held && next != Never)
+            {
+                Arm(next);
+            }
+        }
+    }
+
+    /// <summary>Writes deadlines and ticks, which are system times.</summary>
+    internal void Save(StateWriter writer)
+    {
+        writer.Mark("TIMR"u8);
+        lock (_lock)
+        {
+            foreach (ulong deadline in _deadlines[.._recordSlot])
+            {
+                writer.Put(deadline);
+            }
+
+            foreach (Tick tick in _ticks)
+            {
+                writer.Put(tick.Period);
+                writer.Put(tick.Last);
+            }
+        }
+    }
+
+    /// <summary>Reads what <see cref="Save"/> wrote, before the vCPUs run: periods go on with their first run.</summary>
+    internal void Load(StateReader reader)
+    {
+        reader.Expect("TIMR"u8);
+        lock (_lock)
+        {
+            for (int slot = 0; slot < _recordSlot; slot++)
+            {
+                ulong deadline = reader.Get<ulong>();
+                if (slot >= _firstWatchdog || slot % SlotsPerVcpu == SingleShotSlot)
+                {
+                    // Polls are not gone on with, and a vCPU that does not run has no tick.
+                    SetLocked(slot, deadline);
+                }
+            }
+
+            ulong now = _clock.Now;
+            foreach (ref Tick tick in _ticks.AsSpan())
+            {
+                tick = new Tick { Period = reader.Get<ulong>(), Last = Math.Min(reader.Get<ulong>(), now) };
+                StateReader.Demand(tick.Period is 0 or (>= ShortestPeriod and <= LongestPeriod), $"a tick of {tick.Period} ns cannot be");
+            }
+        }
+    }
+
     /// <summary>Serves what is due.</summary>
     public void Expire()
     {
@@ -118,6 +184,11 @@ public sealed class DomainTimers
         {
             ulong now = _clock.Now;
             _alarmAt = Never;
+            if (_held)
+            {
+                return;
+            }
+
             for (int i = 0; i < _deadlines.Length; i++)
             {
                 if (_deadlines[i] <= now)

@@ -1,5 +1,6 @@
 using System.Runtime.InteropServices;
 using Shinano.Hypervisor.Traps;
+using Shinano.SavedState;
 
 namespace Shinano.Hypervisor.Time;
 
@@ -59,6 +60,38 @@ public sealed class RunStateAccount
                 MemoryMarshal.Write(info[(16 + (i * 8))..], _times[i] + (i == (int)_state ? now - _entered : 0));
             }
         }
+    }
+
+    /// <summary>Writes the account of a vCPU of a paused domain.</summary>
+    internal void Save(StateWriter writer)
+    {
+        lock (_lock)
+        {
+            ulong now = Math.Max(_clock.Now, _entered);
+            for (int i = 0; i < _times.Length; i++)
+            {
+                writer.Put(_times[i] + (i == (int)_state ? now - _entered : 0));
+            }
+        }
+
+        writer.Put(GuestArea);
+    }
+
+    /// <summary>Reads what <see cref="Save"/> wrote: from now on the vCPU is offline until it runs.</summary>
+    internal void Load(StateReader reader)
+    {
+        lock (_lock)
+        {
+            for (int i = 0; i < _times.Length; i++)
+            {
+                _times[i] = reader.Get<ulong>();
+            }
+
+            _state = RunState.Offline;
+            _entered = _clock.Now;
+        }
+
+        GuestArea = reader.Get<ulong>();
     }
 
     /// <summary>Brings the guest's copy up to date. On the vCPU's thread.</summary>

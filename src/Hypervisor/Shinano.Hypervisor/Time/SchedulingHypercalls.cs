@@ -1,6 +1,7 @@
 using System.Runtime.InteropServices;
 using Shinano.Hypervisor.Events;
 using Shinano.Hypervisor.Hypercalls;
+using Shinano.SavedState;
 using Shinano.XenAbi;
 
 namespace Shinano.Hypervisor.Time;
@@ -25,6 +26,38 @@ public sealed class SchedulingHypercalls
         _timers = timers;
         domain.Hypercalls.Add(HypercallNumber.SchedOp, Operate);
         domain.Hypercalls.Add(HypercallNumber.SchedOpCompat, OperateOld);
+    }
+
+    /// <summary>Writes which watchdogs are in use, and a reason given for the shutdown to come.</summary>
+    internal void Save(StateWriter writer)
+    {
+        writer.Mark("SCHD"u8);
+        lock (_watchdogInUse)
+        {
+            foreach (bool inUse in _watchdogInUse)
+            {
+                writer.PutFlag(inUse);
+            }
+        }
+
+        writer.Put(Volatile.Read(ref _latchedReason));
+    }
+
+    /// <summary>Reads what <see cref="Save"/> wrote.</summary>
+    internal void Load(StateReader reader)
+    {
+        reader.Expect("SCHD"u8);
+        lock (_watchdogInUse)
+        {
+            foreach (ref bool inUse in _watchdogInUse.AsSpan())
+            {
+                inUse = reader.GetFlag();
+            }
+        }
+
+        int reason = reader.Get<int>();
+        StateReader.Demand(reason is >= -1 and <= byte.MaxValue, $"{reason} is no reason for a shutdown");
+        Volatile.Write(ref _latchedReason, reason);
     }
 
     private long Operate(PvVcpu vcpu, in HypercallArguments a)

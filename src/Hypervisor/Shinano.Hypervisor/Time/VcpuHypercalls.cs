@@ -2,6 +2,7 @@ using System.Runtime.InteropServices;
 using Shinano.Hypervisor.Hypercalls;
 using Shinano.Hypervisor.Mmu;
 using Shinano.Hypervisor.Traps;
+using Shinano.SavedState;
 using Shinano.XenAbi;
 
 namespace Shinano.Hypervisor.Time;
@@ -11,10 +12,6 @@ public sealed class VcpuHypercalls
 {
     private const int TimeInfoSize = 32;
     private const int VcpuInfoSize = 64;
-    private const ulong ShortestPeriod = 1_000_000;
-
-    /// <summary>Xen's STIME_DELTA_MAX.</summary>
-    private const ulong LongestPeriod = ulong.MaxValue >> 2;
 
     /// <summary>From this on set_timer_op does not believe a timeout: 13 days.</summary>
     private const ulong LongestTimeout = 1UL << 50;
@@ -67,6 +64,45 @@ public sealed class VcpuHypercalls
 
     private static ReadOnlySpan<byte> AllOnes => [0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF];
 
+    /// <summary>Writes which vCPUs were brought up, where their records are, and their accounts.</summary>
+    internal void Save(StateWriter writer)
+    {
+        writer.Mark("VCPU"u8);
+        foreach (PvVcpu vcpu in _domain.Vcpus)
+        {
+            writer.PutFlag(_initialised[vcpu.Id]);
+            writer.PutFlag(_movedInfo[vcpu.Id]);
+            writer.Put(vcpu.VcpuInfoAddress);
+            _accounts[vcpu.Id].Save(writer);
+        }
+    }
+
+    /// <summary>Reads what <see cref="Save"/> wrote; the guest's memory is there already.</summary>
+    internal void Load(StateReader reader)
+    {
+        reader.Expect("VCPU"u8);
+        foreach (PvVcpu vcpu in _domain.Vcpus)
+        {
+            _initialised[vcpu.Id] = reader.GetFlag();
+            _movedInfo[vcpu.Id] = reader.GetFlag();
+            ulong place = reader.Get<ulong>();
+            if (_movedInfo[vcpu.Id])
+            {
+                StateReader.Demand((place & 7) == 0 && (place & 0xFFF) <= 4096 - VcpuInfoSize, $"a vcpu_info cannot be at {place:x}");
+                lock (_mmu.MmuLock)
+                {
+                    StateReader.Demand(_mmu.Types.Acquire(place >> 12, FrameType.Writable) == 0, $"a vcpu_info at {place:x} is in no memory of the guest's");
+                }
+
+                vcpu.VcpuInfoAddress = place;
+            }
+
+            _accounts[vcpu.Id].Load(reader);
+            StateReader.Demand(IsGuestAddress(_accounts[vcpu.Id].GuestArea), "the record of run states is in no memory of the guest's");
+            _records.Publish(vcpu, force: true);
+        }
+    }
+
     private long Operate(PvVcpu caller, in HypercallArguments a)
     {
         if ((uint)a.A2 >= (uint)_domain.Vcpus.Count)
@@ -97,7 +133,7 @@ public sealed class VcpuHypercalls
                     return -Errno.Fault;
                 }
 
-                if (period is < ShortestPeriod or > LongestPeriod)
+                if (period is < DomainTimers.ShortestPeriod or > DomainTimers.LongestPeriod)
                 {
                     return -Errno.Invalid;
                 }

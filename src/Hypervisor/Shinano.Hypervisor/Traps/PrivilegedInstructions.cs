@@ -15,7 +15,8 @@ internal sealed unsafe class PrivilegedInstructions(PvVcpu vcpu, CpuidPolicy cpu
     private const ulong Cr0Fixed = 0x8005003B & ~DebugRegisters.Cr0TaskSwitched;
 
     // CR4 bits that a PV guest may set for itself: TSD, DE, FSGSBASE (and OSXSAVE, which only shows what is on already).
-    private const ulong Cr4GuestOwned = (1 << 2) | (1 << 3) | (1 << 16);
+    /// <summary>Bits of CR4 that the guest sets for itself.</summary>
+    internal const ulong Cr4GuestOwned = (1 << 2) | (1 << 3) | (1 << 16);
     private const ulong Xcr0Legal = 7;
 
     /// <summary>

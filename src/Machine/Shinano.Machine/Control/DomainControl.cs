@@ -15,6 +15,7 @@ internal sealed class DomainControl(DomainSpec spec, int? vncPort, IDomainEvents
     private readonly Lock _lock = new();
     private readonly TaskCompletionSource _destroyed = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly DisplayWiring _displays = new(() => spec.Name, Console.Error.WriteLine);
+    private readonly Suspension _suspension = new();
     private PvMachine? _machine;
     private DomainBuildResult? _build;
     private bool _buildTried;
@@ -86,11 +87,22 @@ internal sealed class DomainControl(DomainSpec spec, int? vncPort, IDomainEvents
         }
     }
 
-    public Task PauseAsync(CancellationToken cancellationToken) => OnMachine(m => m.Runner.Pause(), cancellationToken);
+    public Task PauseAsync(CancellationToken cancellationToken) => OnMachine(
+        m =>
+        {
+            _suspension.StayPaused();
+            m.Runner.Pause();
+        },
+        cancellationToken);
 
     public Task UnpauseAsync(CancellationToken cancellationToken) => OnMachine(
         m =>
         {
+            if (_suspension.IsHeld)
+            {
+                throw new DomainFailureException(DomainFailureCode.WrongState, "the domain is being saved");
+            }
+
             if (!_started)
             {
                 _started = true;
@@ -127,7 +139,16 @@ internal sealed class DomainControl(DomainSpec spec, int? vncPort, IDomainEvents
         _destroyed.TrySetResult();
     }
 
-    public Task AttachDeviceAsync(DeviceSpec device, CancellationToken cancellationToken) => DeviceCalls.AttachAsync(Devices, _displays, device, cancellationToken);
+    public Task AttachDeviceAsync(DeviceSpec device, CancellationToken cancellationToken)
+    {
+        IReadOnlyList<KeptGrants> inherited;
+        lock (_lock)
+        {
+            inherited = _machine?.InheritedGrants.FirstOrDefault(one => one.Kind == device.Kind && one.Id == device.Id)?.Kept ?? [];
+        }
+
+        return DeviceCalls.AttachAsync(Devices, _displays, device, inherited, cancellationToken);
+    }
 
     public Task DetachDeviceAsync(string kind, string id, bool force, CancellationToken cancellationToken) =>
         DeviceCalls.DetachAsync(Devices, kind, id, force, cancellationToken);
@@ -183,6 +204,22 @@ internal sealed class DomainControl(DomainSpec spec, int? vncPort, IDomainEvents
         cancellationToken);
 
     public Task DumpCoreAsync(string path, CancellationToken cancellationToken) => OnMachine(m => DumpCore(m, path), cancellationToken);
+
+    public Task SuspendAsync(CancellationToken cancellationToken)
+    {
+        PvMachine machine;
+        lock (_lock)
+        {
+            machine = _machine ?? throw new DomainFailureException(DomainFailureCode.WrongState, "the domain has not been built");
+        }
+
+        return Task.Run(() => _suspension.BeginAsync(machine, cancellationToken), CancellationToken.None);
+    }
+
+    public Task<SaveResult> WriteStateAsync(string path, byte[] description, CancellationToken cancellationToken) =>
+        Task.Run(() => _suspension.Save(path, description), cancellationToken);
+
+    public Task ResumeAsync(CancellationToken cancellationToken) => Task.Run(_suspension.End, cancellationToken);
 
     public Task SendDebugKeysAsync(string keys, CancellationToken cancellationToken) => OnMachine(
         m =>

@@ -7,11 +7,12 @@ namespace Shinano.Machine.Devices;
 /// <summary>xend's calls about devices, in the terms of the registry.</summary>
 internal static class DeviceCalls
 {
-    public static async Task AttachAsync(BackEndRegistry devices, DisplayWiring displays, DeviceSpec spec, CancellationToken cancellation)
+    public static async Task AttachAsync(
+        BackEndRegistry devices, DisplayWiring displays, DeviceSpec spec, IReadOnlyList<KeptGrants> inherited, CancellationToken cancellation)
     {
         try
         {
-            await devices.AttachAsync(await DeviceFactory.CreateAsync(spec, displays, cancellation).ConfigureAwait(false), cancellation).ConfigureAwait(false);
+            await devices.AttachAsync(await DeviceFactory.CreateAsync(spec, displays, inherited, cancellation).ConfigureAwait(false), cancellation).ConfigureAwait(false);
         }
         catch (Exception e) when (e is BackEndException or IOException or UnauthorizedAccessException)
         {

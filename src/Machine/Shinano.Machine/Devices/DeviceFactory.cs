@@ -9,16 +9,18 @@ namespace Shinano.Machine.Devices;
 /// <summary>Makes the back end for each kind of device that xend can ask for.</summary>
 internal static class DeviceFactory
 {
+    /// <param name="inherited">Grants that the device has mapped already as the guest of a restored domain sees it.</param>
     /// <exception cref="BackEndException">There is no back end for it.</exception>
     /// <exception cref="IOException">A file cannot be opened.</exception>
-    public static async Task<IBackEndDevice> CreateAsync(DeviceSpec spec, DisplayWiring displays, CancellationToken cancellation) => spec switch
-    {
-        DiskDeviceSpec disk => await BlockBackEnd.CreateAsync(SettingsOf(disk), token => OpenAsync(disk, token), cancellation).ConfigureAwait(false),
-        NetworkDeviceSpec network => new NetBackEnd(new NetSettings { Id = network.Id, LinkPath = network.LinkPath, Token = network.Token }),
-        FramebufferDeviceSpec framebuffer => displays.CreateFramebuffer(framebuffer),
-        KeyboardDeviceSpec keyboard => displays.CreateKeyboard(keyboard),
-        _ => throw new BackEndException($"there is no back end for {spec.Kind}"),
-    };
+    public static async Task<IBackEndDevice> CreateAsync(
+        DeviceSpec spec, DisplayWiring displays, IReadOnlyList<KeptGrants> inherited, CancellationToken cancellation) => spec switch
+        {
+            DiskDeviceSpec disk => await BlockBackEnd.CreateAsync(SettingsOf(disk) with { Inherited = inherited }, token => OpenAsync(disk, token), cancellation).ConfigureAwait(false),
+            NetworkDeviceSpec network => new NetBackEnd(new NetSettings { Id = network.Id, LinkPath = network.LinkPath, Token = network.Token }),
+            FramebufferDeviceSpec framebuffer => displays.CreateFramebuffer(framebuffer),
+            KeyboardDeviceSpec keyboard => displays.CreateKeyboard(keyboard),
+            _ => throw new BackEndException($"there is no back end for {spec.Kind}"),
+        };
 
     /// <summary>Changes an attached device to what a new specification says.</summary>
     /// <exception cref="BackEndException">The device cannot be changed so.</exception>

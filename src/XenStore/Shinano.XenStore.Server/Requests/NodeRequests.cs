@@ -211,7 +211,7 @@ internal sealed class NodeRequests(StoreEngine engine)
         StoreSession session, StoreTransaction? transaction, string path, NodeAccess needed, out string absolute, out StoreNode? node)
     {
         node = null;
-        absolute = XenStorePath.Resolve(path, session.Domain);
+        absolute = session.Resolve(path);
         if (!XenStorePath.IsValidNode(absolute, engine.State.Quotas.PathLength))
         {
             return XenStoreError.Invalid;

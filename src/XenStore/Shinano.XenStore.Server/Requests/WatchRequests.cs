@@ -11,7 +11,7 @@ internal sealed class WatchRequests(StoreEngine engine)
     internal XenStoreError Add(StoreSession session, string path, string token, out Watch? watch)
     {
         watch = null;
-        string absolute = XenStorePath.Resolve(path, session.Domain);
+        string absolute = session.Resolve(path);
         if (!XenStorePath.IsValidWatch(absolute, engine.State.Quotas.PathLength))
         {
             return XenStoreError.Invalid;
@@ -49,7 +49,7 @@ internal sealed class WatchRequests(StoreEngine engine)
 
     internal XenStoreError Remove(StoreSession session, string path, string token)
     {
-        if (session.FindWatch(XenStorePath.Resolve(path, session.Domain), token) is not { } watch)
+        if (session.FindWatch(session.Resolve(path), token) is not { } watch)
         {
             return session.ReplaysLeft > 0 ? XenStoreError.None : XenStoreError.NotFound;
         }

@@ -26,6 +26,12 @@ internal sealed class StoreSession(DomainId domain, int processId)
     /// <summary>Narrows domain 0's rights to those of one domain's back ends; null for whole ones.</summary>
     internal BackEndScope? Scope { get; init; }
 
+    /// <summary>
+    /// Numbers that the domain had before it was restored or moved, in their order: absolute paths that it learnt then mean what they meant. See
+    /// <see cref="XenStorePath.Renumber"/>.
+    /// </summary>
+    internal IReadOnlyList<DomainId> FormerIds { get; set; } = [];
+
     internal ISessionSink? Sink { get; set; }
 
     internal List<Watch> Watches { get; } = [];
@@ -52,6 +58,18 @@ internal sealed class StoreSession(DomainId domain, int processId)
         }
 
         return permissions[0].Access;
+    }
+
+    /// <summary>The absolute path that this session means. Does not validate.</summary>
+    internal string Resolve(string given)
+    {
+        string path = XenStorePath.Resolve(given, Domain);
+        foreach (DomainId former in FormerIds)
+        {
+            path = XenStorePath.Renumber(path, former, Domain);
+        }
+
+        return path;
     }
 
     internal Watch? FindWatch(string absolutePath, string token) =>

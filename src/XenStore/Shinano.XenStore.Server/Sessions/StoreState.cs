@@ -69,7 +69,7 @@ internal sealed class StoreState
                 Watches.Add(new Watch(record.Session, add.Path, add.Token));
                 break;
             case RemoveWatch remove when FindDomain(remove.Domain) is { } record:
-                if (record.Session.FindWatch(XenStorePath.Resolve(remove.Path, remove.Domain), remove.Token) is { } watch)
+                if (record.Session.FindWatch(record.Session.Resolve(remove.Path), remove.Token) is { } watch)
                 {
                     Watches.Remove(watch);
                 }
@@ -89,6 +89,18 @@ internal sealed class StoreState
                 break;
             default:
                 break;
+        }
+    }
+
+    /// <summary>Says which numbers a domain had before; its watches follow.</summary>
+    internal void SetFormerIds(DomainRecord record, IReadOnlyList<DomainId> formerIds)
+    {
+        Watch[] watches = [.. record.Session.Watches];
+        Watches.RemoveAll(record.Session);
+        record.Session.FormerIds = formerIds;
+        foreach (Watch watch in watches)
+        {
+            Watches.Add(new Watch(record.Session, watch.Given, watch.Token));
         }
     }
 

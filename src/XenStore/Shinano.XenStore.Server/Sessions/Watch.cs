@@ -1,5 +1,3 @@
-using Shinano.XenStore.Protocol;
-
 namespace Shinano.XenStore.Server.Sessions;
 
 /// <summary>A watch of a session.</summary>
@@ -12,7 +10,7 @@ internal sealed class Watch
         Session = session;
         Given = given;
         Token = token;
-        Path = XenStorePath.Resolve(given, session.Domain);
+        Path = session.Resolve(given);
         relativePrefix = Path.Length - given.Length;
     }
 
@@ -27,5 +25,8 @@ internal sealed class Watch
     internal string Token { get; }
 
     /// <summary>The changed path as this watch reports it: relative if the watch is (docs/misc/xenstore.txt: WATCH_EVENT).</summary>
-    internal string PathToReport(string changed) => relativePrefix < changed.Length ? changed[relativePrefix..] : "";
+    internal string PathToReport(string changed) => Given.StartsWith('/') && Path != Given
+        // Set by the number that the domain had before: so the client knows the path.
+        ? Given + changed[Math.Min(Path.Length, changed.Length)..]
+        : relativePrefix < changed.Length ? changed[relativePrefix..] : "";
 }

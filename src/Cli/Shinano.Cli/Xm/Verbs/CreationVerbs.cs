@@ -7,7 +7,7 @@ namespace Shinano.Cli.Xm.Verbs;
 /// <summary>What makes domains: create, new, start, delete.</summary>
 internal static class CreationVerbs
 {
-    private static readonly string ConsoleHelp =
+    internal static readonly string ConsoleHelp =
         $"Attach to the console and stay until the domain ends; the exit code tells how it ended: 0 powered off, {ExitCodes.Rebooted} rebooted, {ExitCodes.Suspended} suspended, "
         + $"{ExitCodes.Crashed} crashed, {ExitCodes.Watchdog} watchdog, {ExitCodes.Destroyed} destroyed, {ExitCodes.ProcessDied} its process died.";
 
@@ -102,7 +102,8 @@ internal static class CreationVerbs
     private static CreatedDomain Demand(CreatedDomain? domain) =>
         domain ?? throw new XendFailureException(new DomainFailure(DomainFailureCode.Internal, "xend made no domain and gave no reason"));
 
-    private static async Task<int> ReportAsync(
+    /// <summary>Says what was made, or stays at its console.</summary>
+    internal static async Task<int> ReportAsync(
         XmEnvironment environment,
         XendClient xend,
         CreatedDomain domain,

@@ -1,0 +1,50 @@
+using System.Buffers.Binary;
+using System.Numerics;
+
+namespace Shinano.SavedState;
+
+/// <summary>The frame of a saved domain: what <see cref="SectionWriter"/> writes and <see cref="SectionReader"/> reads.</summary>
+/// <remarks>
+/// <code>
+/// file      0 "SHINSAVE"   8 version (32)   12 zero (32)      then sections, the last one END.
+/// section   0 kind (32)    4 zero (32)      8 length (64)     16 payload   then CRC-32C of all before it in the section (32)
+/// </code>
+/// Little-endian throughout.
+/// </remarks>
+public static class SavedStateFormat
+{
+    /// <summary>Version that is written and read.</summary>
+    public const uint Version = 1;
+
+    /// <summary>Bytes before the first section.</summary>
+    public const int FileHeaderSize = 16;
+
+    /// <summary>Bytes of a section before its payload.</summary>
+    public const int SectionHeaderSize = 16;
+
+    /// <summary>Bytes of a section behind its payload.</summary>
+    public const int ChecksumSize = 4;
+
+    /// <summary>The longest payload that any section may have, bytes.</summary>
+    public const int MaximumPayload = 64 << 20;
+
+    internal static ReadOnlySpan<byte> Magic => "SHINSAVE"u8;
+
+    /// <summary>CRC-32C (Castagnoli) over parts of a message, from 0 for the first.</summary>
+    internal static uint Checksum(uint before, ReadOnlySpan<byte> bytes)
+    {
+        uint crc = ~before;
+        while (bytes.Length >= sizeof(ulong))
+        {
+            crc = BitOperations.Crc32C(crc, BinaryPrimitives.ReadUInt64LittleEndian(bytes));
+            bytes = bytes[sizeof(ulong)..];
+        }
+
+        foreach (byte one in bytes)
+        {
+            crc = BitOperations.Crc32C(crc, one);
+        }
+
+        return ~crc;
+    }
+}
