@@ -27,6 +27,10 @@ public sealed class VifTests
     public void The_kind_is_what_is_said_or_needed(string text, NetworkKind? kind) => Assert.Equal(kind, Good(text).Kind);
 
     [Fact]
+    public void A_port_of_the_host_may_lead_to_different_ports_on_different_addresses_and_protocols() =>
+        Assert.Equal(3, Good("forward=tcp:2222:22,forward=udp:2222:22,forward=tcp:10.1.2.3:2222:80").Forwards.Count);
+
+    [Fact]
     public void A_trunk_has_no_native_vlan_unless_one_is_named() => Assert.Equal(0, Good("trunk=5").Vlan);
 
     [Theory]
@@ -41,6 +45,18 @@ public sealed class VifTests
     [InlineData("type=user,forward=tcp:70000:22", 18)]
     [InlineData("forward=icmp:1:2", 8)]
     [InlineData("type=internal,forward=tcp:1:2", 22)]
+    [InlineData("forward=2222:22", 8)]
+    [InlineData("forward=tcp:2222", 8)]
+    [InlineData("forward=tcp::22", 8)]
+    [InlineData("forward=tcp:2222:0", 8)]
+    [InlineData("forward=tcp:-1:22", 8)]
+    [InlineData("forward=tcp:localhost:2222:22", 8)]
+    [InlineData("forward=tcp:[::1]:2222:22", 8)]
+    [InlineData("forward=tcp:1:2:3:4:5", 8)]
+    [InlineData("forward=tcp:1:2:3", 8)]
+    [InlineData("forward=", 8)]
+    [InlineData("forward=tcp:2222:22,forward=tcp:2222:80", 28)]
+    [InlineData("forward=tcp:2222:22,forward=tcp:0.0.0.0:2222:80", 28)]
     [InlineData("brigde=x", 0)]
     [InlineData("bridge=x, nonsense", 10)]
     [InlineData("loopback=maybe", 9)]
@@ -66,6 +82,14 @@ public sealed class VifTests
         ConfigurationResult result = ConfigurationReader.Read(
             new ConfigurationText("a.cfg", "name=\"a\"\nkernel=\"/k\"\nvif=['mac=00:16:3e:1:1:1','mac=00:16:3E:01:01:01','devid=0']", []), strict: false);
         Assert.Equal(2, result.Diagnostics.Count(diagnostic => diagnostic.Severity == DiagnosticSeverity.Error));
+    }
+
+    [Fact]
+    public void Two_interfaces_share_no_port_of_the_host()
+    {
+        ConfigurationResult result = ConfigurationReader.Read(
+            new ConfigurationText("a.cfg", "name=\"a\"\nkernel=\"/k\"\nvif=['forward=tcp:2222:22','forward=tcp:2222:22']", []), strict: false);
+        Assert.Contains(result.Diagnostics, one => one.ToString() == "a.cfg:3:28: error: forward=tcp:2222:22: port 2222 of the host is taken by another interface");
     }
 
     [Theory]

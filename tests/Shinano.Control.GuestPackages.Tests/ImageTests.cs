@@ -49,6 +49,8 @@ public sealed class ImageTests
         { new ImageRecipe { HostName = "a b" }, "no host name" },
         { new ImageRecipe { Mirror = "nowhere" }, "no address of a mirror" },
         { new ImageRecipe { RootPassword = "a\nb" }, "one line each" },
+        { new ImageRecipe { SshKeys = ["ssh-ed25519 AAAAC3Nz me\nssh-rsa AAAA"] }, "one line each" },
+        { new ImageRecipe { SshKeys = ["-----BEGIN OPENSSH PRIVATE KEY-----"] }, "'-----BEGIN OPENSSH PRIVATE KEY-----' is no public key" },
     };
 
     [Theory]
@@ -61,12 +63,12 @@ public sealed class ImageTests
     }
 
     [Fact]
-    public void Trees_are_shared_by_sizes_and_by_nothing_else()
+    public void Trees_are_shared_by_what_differs_in_sizes_names_passwords_and_keys_only()
     {
         ImageRecipe recipe = new();
-        Assert.Equal(recipe.Key([]), (recipe with { Mebibytes = 9000 }).Key([]));
-        Assert.NotEqual(recipe.Key([]), (recipe with { RootPassword = "x" }).Key([]));
+        Assert.Equal(recipe.Key([]), (recipe with { Mebibytes = 9000, HostName = "web", RootPassword = "x", SshKeys = ["ssh-ed25519 AAAA"], KernelOptions = "quiet" }).Key([]));
         Assert.NotEqual(recipe.Key([]), (recipe with { Packages = ["vim"] }).Key([]));
+        Assert.NotEqual(recipe.Key([]), (recipe with { Suite = "trixie" }).Key([]));
         Assert.NotEqual(recipe.Key(["a"]), recipe.Key(["b"]));
     }
 }

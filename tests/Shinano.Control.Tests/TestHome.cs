@@ -2,6 +2,7 @@ using System.Diagnostics;
 using Shinano.Control.Api;
 using Shinano.Control.Api.Xend;
 using Shinano.Control.Daemon;
+using Shinano.Control.Daemon.Networks;
 using Shinano.Linux;
 
 namespace Shinano.Control.Tests;
@@ -13,7 +14,18 @@ internal sealed class TestHome : IAsyncDisposable
     private readonly List<XendClient> _formerClients = [];
     private Process? _process;
 
-    static TestHome() => Environment.SetEnvironmentVariable(ProgramLocator.MachineVariable, Built("tests", "Shinano.Control.FakeDomain"));
+    static TestHome()
+    {
+        Environment.SetEnvironmentVariable(ProgramLocator.MachineVariable, Built("tests", "Shinano.Control.FakeDomain"));
+        Environment.SetEnvironmentVariable(ProgramLocator.SwitchVariable, Built("src/Network", "Shinano.Network.Switch"));
+
+        // No test here needs one, and none is to be fetched for them.
+        string passt = Path.Combine(System.IO.Directory.CreateTempSubdirectory("sc-passt-").FullName, "passt");
+        File.WriteAllText(passt, "#!/bin/sh\necho 'no passt today'\nexit 1\n");
+        File.SetUnixFileMode(passt, UnixFileMode.UserRead | UnixFileMode.UserExecute);
+        AppDomain.CurrentDomain.ProcessExit += (_, _) => System.IO.Directory.Delete(Path.GetDirectoryName(passt)!, recursive: true);
+        Environment.SetEnvironmentVariable(PasstProgram.Variable, passt);
+    }
 
     private TestHome(string directory)
     {

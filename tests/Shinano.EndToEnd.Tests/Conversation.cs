@@ -4,11 +4,13 @@ using System.Text;
 namespace Shinano.EndToEnd.Tests;
 
 /// <summary>Types at a program and waits for what it says: a console, with all its control characters.</summary>
-internal sealed class Conversation(Process process) : IDisposable
+/// <param name="process">The program.</param>
+/// <param name="patience">How long it may take in all; four minutes when it is not said.</param>
+internal sealed class Conversation(Process process, TimeSpan? patience = null) : IDisposable
 {
-    private static readonly TimeSpan Patience = TimeSpan.FromMinutes(4);
+    private static readonly TimeSpan DefaultPatience = TimeSpan.FromMinutes(4);
 
-    private readonly CancellationTokenSource _limit = new(Patience);
+    private readonly CancellationTokenSource _limit = new(patience ?? DefaultPatience);
     private readonly StringBuilder _said = new();
     private int _seen;
 
@@ -36,7 +38,7 @@ internal sealed class Conversation(Process process) : IDisposable
             }
             catch (OperationCanceledException)
             {
-                throw new TimeoutException($"'{text}' was not said within {Patience}: {Said}");
+                throw new TimeoutException($"'{text}' was not said within {patience ?? DefaultPatience}: {Said}");
             }
 
             Assert.True(count > 0, $"it ended before '{text}' was said: {Said}\n{(count == 0 ? await process.StandardError.ReadToEndAsync(_limit.Token) : "")}");

@@ -17,11 +17,29 @@ internal sealed class Host : IAsyncDisposable
     /// <summary>Network namespace, of ip-netns(8), that everything runs in; null for the test's own.</summary>
     public string? NetworkNamespace { get; init; }
 
-    public static Host Create(string? networkNamespace = null)
+    /// <summary>User id that everything runs as; null for the test's own.</summary>
+    public int? User { get; init; }
+
+    /// <summary>Makes a home.</summary>
+    /// <param name="networkNamespace">See <see cref="NetworkNamespace"/>.</param>
+    /// <param name="user">See <see cref="User"/>; for others than our own we must be root.</param>
+    public static Host Create(string? networkNamespace = null, int? user = null)
     {
         // A short path: unix socket names end at 107 bytes.
         string home = Directory.CreateTempSubdirectory("shi").FullName;
-        return new Host(home) { NetworkNamespace = networkNamespace };
+        Host host = new(home) { NetworkNamespace = networkNamespace, User = user };
+        host.Give(home);
+        return host;
+    }
+
+    /// <summary>Gives a file or directory to <see cref="User"/>.</summary>
+    public void Give(string path)
+    {
+        if (User is { } user)
+        {
+            using Process chown = Process.Start("chown", [$"{user}:{user}", path]);
+            chown.WaitForExit();
+        }
     }
 
     /// <summary>Runs a launcher of bin/ and waits for its end.</summary>
@@ -63,14 +81,24 @@ internal sealed class Host : IAsyncDisposable
     public Process Start(string tool, string[] arguments)
     {
         string launcher = Path.Combine(RepositoryRoot.Path, "bin", tool);
-        ProcessStartInfo start = new(
-            NetworkNamespace is null ? launcher : "ip", NetworkNamespace is { } name ? ["netns", "exec", name, launcher, .. arguments] : arguments)
+        string[] words =
+        [
+            .. NetworkNamespace is { } name ? (string[])["ip", "netns", "exec", name] : [],
+            .. User is { } user ? (string[])["setpriv", $"--reuid={user}", $"--regid={user}", "--clear-groups"] : [],
+            launcher,
+            .. arguments,
+        ];
+        ProcessStartInfo start = new(words[0], words[1..])
         {
             RedirectStandardInput = true,
             RedirectStandardOutput = true,
             RedirectStandardError = true,
         };
         start.Environment["SHINANO_HOME"] = Home;
+        if (User is not null)
+        {
+            start.Environment["HOME"] = Home;
+        }
 
         // Built with this project. A launcher that built again would rewrite programs that other test projects run at the same time.
         start.Environment["SHINANO_NO_BUILD"] = "1";

@@ -1,25 +1,11 @@
-using System.Text;
 using Shinano.Control.GuestPackages;
 using Shinano.Linux;
 
 namespace Shinano.EndToEnd.Tests;
 
-/// <summary>The quickstart's guest with Linux's network front end and a script for busybox's udhcpc, and passt; a test without these packages is skipped.</summary>
+/// <summary>The quickstart's guest with Linux's network front end, and passt; a test without these packages is skipped.</summary>
 public sealed class NetworkGuestFiles : IAsyncLifetime
 {
-    internal const string DhcpScript =
-        """
-        #!/bin/sh
-        # udhcpc calls this with what the server offered.
-        if [ "$1" = bound ]; then
-            ifconfig "$interface" "$ip" netmask "$subnet" up
-            [ -z "$router" ] || route add default gw "$router"
-            for server in $dns; do echo "nameserver $server" >>/etc/resolv.conf; done
-            echo "dhcp=$ip"
-        fi
-
-        """;
-
     private QuickstartGuest? _guest;
     private string? _missing;
 
@@ -42,10 +28,7 @@ public sealed class NetworkGuestFiles : IAsyncLifetime
 
             // Homes of tests have caches of their own.
             Environment.SetEnvironmentVariable("SHINANO_PASST", Path.Combine(passt.Directory, "usr/bin/passt"));
-            _guest = await QuickstartGuest.PrepareAsync(
-                cache,
-                modules: ["xen_netfront"],
-                extraFiles: [new RamdiskFile("etc/udhcpc/default.script", Encoding.UTF8.GetBytes(DhcpScript), Executable: true)]);
+            _guest = await QuickstartGuest.PrepareAsync(cache, modules: ["xen_netfront"]);
         }
         catch (GuestPackageUnavailableException e)
         {

@@ -48,6 +48,17 @@ public sealed class NetworkTests(NetworkGuestFiles files) : IClassFixture<Networ
     }
 
     [Fact]
+    public async Task The_quickstart_has_a_network_when_it_is_asked_for()
+    {
+        _ = files.Boot;
+        await using Host host = Host.Create();
+        ToolResult result = await host.RunAsync(
+            "xm", ["quickstart", "--network"], "until ifconfig eth0 | grep -q 'inet addr'; do sleep 1; done; ifconfig eth0 | sed -n 's/.*inet addr/address/p'; poweroff -f\n");
+        Assert.True(result.ExitCode == 0, result.ToString());
+        Assert.Contains("address:10.0.2.15", result.Output, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task Two_domains_reach_each_other_while_xend_and_the_switch_are_killed()
     {
         await using Host host = Host.Create();

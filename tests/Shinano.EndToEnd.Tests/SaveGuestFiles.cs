@@ -1,4 +1,3 @@
-using System.Text;
 using Shinano.Control.GuestPackages;
 using Shinano.Linux;
 
@@ -31,8 +30,7 @@ public sealed class SaveGuestFiles : IAsyncLifetime
             Environment.SetEnvironmentVariable("SHINANO_PASST", Path.Combine(passt.Directory, "usr/bin/passt"));
             _guest = await QuickstartGuest.PrepareAsync(
                 cache,
-                modules: ["xen_netfront", "xen_blkfront", "crc32c_generic", "ext4"],
-                extraFiles: [new RamdiskFile("etc/udhcpc/default.script", Encoding.UTF8.GetBytes(NetworkGuestFiles.DhcpScript), Executable: true)]);
+                modules: ["xen_netfront", "xen_blkfront", "crc32c_generic", "ext4"]);
         }
         catch (GuestPackageUnavailableException e)
         {

@@ -26,6 +26,38 @@ public sealed class FrameTests
         return BinaryPrimitives.ReverseEndianness(InternetChecksum.Fold(InternetChecksum.Add(0, bytes))) == sum;
     });
 
+    [Fact]
+    public void A_connection_is_refused_as_rfc_9293_says()
+    {
+        byte[] answer = new byte[ConnectionRefusal.Size];
+        Assert.True(ConnectionRefusal.TryAnswer(Tcp([], sequence: 0xffffffff, flags: 0x02), answer));
+        Assert.True(EthernetHeader.TryRead(answer, out EthernetHeader ethernet));
+        Assert.Equal((A, B, EthernetHeader.IpV4), (ethernet.Destination, ethernet.Source, ethernet.Type));
+        Assert.Equal("0a0000020a000001", Convert.ToHexStringLower(answer.AsSpan(14 + 12, 8)));
+        Assert.Equal((80, 1234), (BinaryPrimitives.ReadUInt16BigEndian(answer.AsSpan(34)), BinaryPrimitives.ReadUInt16BigEndian(answer.AsSpan(36))));
+        Assert.Equal((0u, 0u), (BinaryPrimitives.ReadUInt32BigEndian(answer.AsSpan(38)), BinaryPrimitives.ReadUInt32BigEndian(answer.AsSpan(42))));
+        Assert.Equal(0x5014, BinaryPrimitives.ReadUInt16BigEndian(answer.AsSpan(46)));
+        byte[] whole = [.. answer];
+        InternetChecksum.TryComplete(whole);
+        InternetChecksum.WriteIpV4(whole.AsSpan(14, 20));
+        Assert.Equal(whole, answer);
+    }
+
+    [Fact]
+    public void Nothing_but_the_wish_for_a_connection_is_refused()
+    {
+        byte[] answer = new byte[ConnectionRefusal.Size];
+        Assert.All((byte[])[0x00, 0x10, 0x12, 0x14, 0x04, 0x06, 0x11], flags => Assert.False(ConnectionRefusal.TryAnswer(Tcp([], flags: flags), answer)));
+        Assert.False(ConnectionRefusal.TryAnswer(Tcp([], flags: 0x02, isV6: true), answer));
+        Assert.False(ConnectionRefusal.TryAnswer(Arp(A, "10.0.0.1", "10.0.0.2"), answer));
+        byte[] asks = Tcp([1, 2, 3], flags: 0x02);
+        Gen.Select(Gen.Int[0, asks.Length], Gen.Byte.Array[0, 80]).Sample((length, noise) =>
+        {
+            _ = ConnectionRefusal.TryAnswer(asks.AsSpan(0, length), answer);
+            _ = ConnectionRefusal.TryAnswer(noise, answer);
+        });
+    }
+
     [Theory]
     [InlineData(false)]
     [InlineData(true)]

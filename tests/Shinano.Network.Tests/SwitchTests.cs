@@ -131,6 +131,41 @@ public sealed class SwitchTests : IAsyncLifetime
         Assert.False((await _control.ListAsync(Cancellation))[0].IsUplinkConnected);
     }
 
+    [Fact]
+    public async Task Connections_to_a_guest_that_has_said_nothing_yet_are_refused_and_shown_to_it()
+    {
+        string path = Path.Combine(_directory.FullName, "nat");
+        using Socket passt = new(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+        passt.Bind(new UnixDomainSocketEndPoint(path));
+        passt.Listen();
+        MacAddress gateway = new(0x52550a000202);
+        await _control.AddVnicAsync(
+            Spec("vnic1", TokenA, A) with { Nat = new NatSpec { SocketPath = path, Mac = gateway.ToString(), Addresses = ["10.0.2.2"] } }, Cancellation);
+        using Socket nat = await passt.AcceptAsync(Cancellation);
+        byte[] asks = [0, 0, 0, 54, .. Tcp([], flags: 0x02)];
+        byte[] refused = new byte[4 + ConnectionRefusal.Size];
+
+        // Without a domain process, and with one whose guest is silent.
+        await nat.SendAllAsync(asks, Cancellation);
+        Assert.True(await nat.ReceiveAllAsync(refused, Cancellation));
+        Assert.Equal(0x14, refused[4 + 14 + 20 + 13]);
+        await using Peer a = await Peer.ConnectAsync(_paths.Links, TokenA, this);
+        await nat.SendAllAsync(asks, Cancellation);
+        Assert.True(await nat.ReceiveAllAsync(refused, Cancellation));
+        Assert.Equal(asks[4..], (await a.ReceiveAsync()).Frame);
+
+        // Once it has spoken it answers for itself.
+        byte[] request = Arp(A, "10.0.2.15", "10.0.2.2");
+        await a.SendAsync(request, default);
+        byte[] heard = new byte[4 + request.Length];
+        Assert.True(await nat.ReceiveAllAsync(heard, Cancellation));
+        await nat.SendAllAsync(asks, Cancellation);
+        Assert.Equal(asks[4..], (await a.ReceiveAsync()).Frame);
+        await a.SendAsync(request, default);
+        Assert.True(await nat.ReceiveAllAsync(heard, Cancellation));
+        Assert.Equal(request, heard[4..]);
+    }
+
     private static VnicSpec Spec(string name, string token, MacAddress mac) => new() { Name = name, Token = token, Mac = mac.ToString(), Bridge = "br" };
 
     private static async Task<Socket> ConnectAsync(string path)

@@ -28,6 +28,7 @@ public sealed record QuickstartGuest(string KernelPath, string RamdiskPath, stri
     /// <param name="extraFiles">Further files for the ramdisk.</param>
     /// <param name="runScript">See <see cref="QuickstartRamdisk.RunScript"/>.</param>
     /// <param name="modules">Further modules of the kernel to load, by name.</param>
+    /// <param name="usesNetwork">Load the network's front end, and ask for an address.</param>
     /// <param name="progress">Told of each step of fetching.</param>
     /// <param name="cancellation">Ends fetching.</param>
     /// <exception cref="GuestPackageUnavailableException">Something is missing and cannot be fetched; the message says what to do.</exception>
@@ -37,6 +38,7 @@ public sealed record QuickstartGuest(string KernelPath, string RamdiskPath, stri
         IReadOnlyList<RamdiskFile>? extraFiles = null,
         string? runScript = null,
         IReadOnlyList<string>? modules = null,
+        bool usesNetwork = false,
         IProgress<PackageProgress>? progress = null,
         CancellationToken cancellation = default)
     {
@@ -46,9 +48,10 @@ public sealed record QuickstartGuest(string KernelPath, string RamdiskPath, stri
         {
             Busybox = await File.ReadAllBytesAsync(busybox, cancellation).ConfigureAwait(false),
             Applets = await ListAppletsAsync(cache, busybox, cancellation).ConfigureAwait(false),
-            Modules = kernel.ResolveModules(["xenfs", .. modules ?? []]),
+            Modules = kernel.ResolveModules(["xenfs", .. usesNetwork ? (string[])["xen_netfront"] : [], .. modules ?? []]),
             ExtraFiles = extraFiles ?? [],
             RunScript = runScript,
+            UsesNetwork = usesNetwork,
         };
         var path = await StoreAsync(cache, ramdisk.Build(), cancellation).ConfigureAwait(false);
         return new QuickstartGuest(kernel.ImagePath, path, kernel.Release);

@@ -32,6 +32,9 @@ public sealed class QuickstartRamdisk
     /// </summary>
     public string? RunScript { get; init; }
 
+    /// <summary>Ask for an address of the first network interface by DHCP, in the background.</summary>
+    public bool UsesNetwork { get; init; }
+
     /// <summary>Printed before the first prompt.</summary>
     public string Banner { get; init; } =
         """
@@ -86,6 +89,11 @@ public sealed class QuickstartRamdisk
             cpio.AddFile(file.Path, file.Content.Span, file.Executable ? CpioWriter.ExecutableMode : CpioWriter.ReadableMode);
         }
 
+        if (UsesNetwork)
+        {
+            cpio.AddFile("etc/shinano/network", []);
+        }
+
         if (RunScript is { } script)
         {
             cpio.AddFile("etc/shinano/run", Encoding.UTF8.GetBytes("#!/bin/sh\n" + script + "\n"), CpioWriter.ExecutableMode);
@@ -105,7 +113,7 @@ public sealed class QuickstartRamdisk
             var content = new byte[stream.Length];
             stream.ReadExactly(content);
             var path = name[ResourcePrefix.Length..];
-            cpio.AddFile(path, content, path.Contains("init.d/", StringComparison.Ordinal) ? CpioWriter.ExecutableMode : CpioWriter.ReadableMode);
+            cpio.AddFile(path, content, path.Contains("init.d/", StringComparison.Ordinal) || path.EndsWith(".script", StringComparison.Ordinal) ? CpioWriter.ExecutableMode : CpioWriter.ReadableMode);
         }
     }
 }

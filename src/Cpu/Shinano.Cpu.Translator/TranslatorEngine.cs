@@ -8,7 +8,7 @@ namespace Shinano.Cpu.Translator;
 public sealed class TranslatorEngine : ICpuEngine
 {
     /// <summary>Bytes of generated code that a domain may hold when its settings do not say.</summary>
-    public const int DefaultCodeCapacity = 64 << 20;
+    public const int DefaultCodeCapacity = 256 << 20;
 
     /// <summary>Executions of a block by the interpreter before it is translated.</summary>
     private const int DefaultThreshold = 40;

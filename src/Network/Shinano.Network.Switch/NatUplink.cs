@@ -119,7 +119,7 @@ internal sealed class NatUplink(MacAddress mac, IReadOnlyList<IPAddress> address
         }
     }
 
-    private static async Task ReceiveAsync(Socket socket, VnicPort vnic, CancellationToken cancellation)
+    private async Task ReceiveAsync(Socket socket, VnicPort vnic, CancellationToken cancellation)
     {
         byte[] buffer = new byte[ReadBytes];
         SegmentCoalescer coalescer = new();
@@ -156,12 +156,17 @@ internal sealed class NatUplink(MacAddress mac, IReadOnlyList<IPAddress> address
         }
     }
 
-    private static (int Consumed, bool IsFull, bool IsMalformed) DeliverSome(ReadOnlySpan<byte> bytes, VnicPort vnic, SegmentCoalescer coalescer)
+    private (int Consumed, bool IsFull, bool IsMalformed) DeliverSome(ReadOnlySpan<byte> bytes, VnicPort vnic, SegmentCoalescer coalescer)
     {
         int taken = 0;
         while (TryFrame(bytes[taken..], out ReadOnlySpan<byte> frame, out bool isMalformed))
         {
             int end = taken + LengthSize + frame.Length;
+            if (!vnic.Counters.HasSent)
+            {
+                Refuse(frame);
+            }
+
             FrameOffload offload = Trusted;
             if (coalescer.TryBegin(frame))
             {
@@ -191,6 +196,19 @@ internal sealed class NatUplink(MacAddress mac, IReadOnlyList<IPAddress> address
         }
 
         return (taken, false, bytes.Length - taken >= LengthSize && BinaryPrimitives.ReadUInt32BigEndian(bytes[taken..]) > MaximumFrame);
+    }
+
+    /// <summary>
+    /// Refuses connections to a guest that has not said anything yet. passt waits for its answer, and of a client that gives up meanwhile it wants to know all the time: it keeps a CPU busy
+    /// (passt of 2023). The guest gets the frame as well: should it be there after all, its answer makes the next attempt come through.
+    /// </summary>
+    private void Refuse(ReadOnlySpan<byte> frame)
+    {
+        Span<byte> answer = stackalloc byte[ConnectionRefusal.Size];
+        if (ConnectionRefusal.TryAnswer(frame, answer))
+        {
+            TrySend(answer, Trusted);
+        }
     }
 
     private static bool TryFrame(ReadOnlySpan<byte> bytes, out ReadOnlySpan<byte> frame, out bool isMalformed)

@@ -40,6 +40,11 @@ internal sealed class VifListReader(ConfigurationEntry entry, DiagnosticList dia
                     Error(item, 0, $"mac={vif.Mac} is used by two interfaces");
                 }
 
+                if (vif.Forwards.FirstOrDefault(forward => vifs.Exists(other => other.Forwards.Any(forward.IsInTheWayOf))) is { } taken)
+                {
+                    Error(item, 0, $"forward={taken}: port {taken.HostPort} of the host is taken by another interface");
+                }
+
                 vifs.Add(vif);
             }
         }

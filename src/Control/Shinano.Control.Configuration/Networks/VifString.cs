@@ -243,8 +243,7 @@ public sealed class VifString
         foreach (string part in value.Split(' ', StringSplitOptions.RemoveEmptyEntries))
         {
             string address = part.Split('/')[0];
-            bool isGood = IPAddress.TryParse(address, out IPAddress? parsed)
-                && (parsed.AddressFamily == AddressFamily.InterNetworkV6 || address.Count(c => c == '.') == 3);
+            bool isGood = IPAddress.TryParse(address, out IPAddress? parsed) && (parsed.AddressFamily == AddressFamily.InterNetworkV6 || IsIpV4(address));
             if (!isGood || _addresses.Count == MostAddresses)
             {
                 Fail(isGood ? $"more than {MostAddresses} addresses" : $"ip={Show(part)} is no IP address", at);
@@ -261,19 +260,28 @@ public sealed class VifString
         string[] parts = value.Split(':');
         bool isGood = parts.Length is 3 or 4 && parts[0] is "tcp" or "udp";
         string? address = isGood && parts.Length == 4 ? parts[1] : null;
-        if (!isGood || (address is not null && (!IPAddress.TryParse(address, out IPAddress? parsed) || parsed.AddressFamily != AddressFamily.InterNetwork)))
+        if (!isGood || (address is not null && !IsIpV4(address)))
         {
             Fail($"forward={Show(value)} is not of the form tcp:HOSTPORT:GUESTPORT or tcp:ADDRESS:HOSTPORT:GUESTPORT", at);
             return;
         }
 
-        _forwards.Add(new PortForward(
-            parts[0] == "udp", address, TakeNumber("forward", parts[^2], at, 1, 65535), TakeNumber("forward", parts[^1], at, 1, 65535)));
+        PortForward forward = new(parts[0] == "udp", address, TakeNumber("forward", parts[^2], at, 1, 65535), TakeNumber("forward", parts[^1], at, 1, 65535));
+        if (_forwards.Find(forward.IsInTheWayOf) is { } other)
+        {
+            Fail($"forward={Show(value)}: port {forward.HostPort} of the host is taken by forward={other}", at);
+        }
+
+        _forwards.Add(forward);
         if (_forwards.Count > MostForwards)
         {
             Fail($"more than {MostForwards} forwards", at);
         }
     }
+
+    /// <summary>Written out: "1" would be an address as well.</summary>
+    private static bool IsIpV4(string text) =>
+        text.Count(c => c == '.') == 3 && IPAddress.TryParse(text, out IPAddress? parsed) && parsed.AddressFamily == AddressFamily.InterNetwork;
 
     private int TakeNumber(string key, string value, int at, int least, int most)
     {

@@ -19,6 +19,12 @@ internal sealed class PasstProgram(ShinanoPaths paths, ILogger<PasstProgram> log
     /// <summary>Names the program; else the host's is used, else Debian's package is fetched into the cache.</summary>
     public const string Variable = "SHINANO_PASST";
 
+    /// <summary>socket(7): SOL_SOCKET and SO_REUSEADDR of x86-64.</summary>
+    private const int SocketLevel = 1;
+
+    private const int ReuseAddress = 2;
+    private const string ResolverConfiguration = "/etc/resolv.conf";
+
     private static readonly TimeSpan StartPatience = TimeSpan.FromSeconds(20);
 
     /// <summary>Starts one and waits until it listens.</summary>
@@ -31,7 +37,7 @@ internal sealed class PasstProgram(ShinanoPaths paths, ILogger<PasstProgram> log
         string log = Path.Combine(paths.LogDirectory, $"passt-{record.Spec.Name}.log");
         File.Delete(ShinanoPaths.PrepareSocketPath(socket));
         File.Delete(log);
-        using Process process = DetachedProcess.Start(program, Arguments(record, socket), log);
+        using Process process = DetachedProcess.Start(program, Arguments(record, socket, ReadResolverConfiguration()), log);
         long deadline = Environment.TickCount64 + (long)StartPatience.TotalMilliseconds;
         while (!File.Exists(socket))
         {
@@ -52,13 +58,15 @@ internal sealed class PasstProgram(ShinanoPaths paths, ILogger<PasstProgram> log
         logger.LogInformation("vnic {Name}: passt is process {Process}", record.Spec.Name, process.Id);
     }
 
-    private static List<string> Arguments(VnicRecord record, string socket)
+    /// <summary>Its command line. Pure.</summary>
+    /// <param name="resolverConfiguration">Text of the host's /etc/resolv.conf.</param>
+    internal static IReadOnlyList<string> Arguments(VnicRecord record, string socket, string resolverConfiguration)
     {
         List<string> arguments =
         [
             "--foreground", "--stderr", "--quiet", "--one-off", "--socket", socket, "--ipv4-only", "--mtu", "1500",
             "--address", record.Address!, "--netmask", UserNetwork.Mask, "--gateway", UserNetwork.Gateway, "--mac-addr", UserNetwork.Mac,
-            "--dns-forward", UserNetwork.NameServer,
+            .. NameServers.Arguments(resolverConfiguration, record.ReachesLoopback),
         ];
         if (!record.ReachesLoopback)
         {
@@ -94,15 +102,20 @@ internal sealed class PasstProgram(ShinanoPaths paths, ILogger<PasstProgram> log
             using Socket probe = new(AddressFamily.InterNetwork, forward.IsUdp ? SocketType.Dgram : SocketType.Stream, ProtocolType.Unspecified);
             try
             {
-                // As passt does: a port that connections have left a moment ago is free.
-                probe.SetSocketOption(SocketOptionLevel.Socket, SocketOptionName.ReuseAddress, true);
+                if (!forward.IsUdp)
+                {
+                    // As passt does: a port that connections have left a moment ago is free. Not .NET's ReuseAddress, which sets SO_REUSEPORT as well and finds a port free that a
+                    // listener shares; and not with UDP, where it is for sharing.
+                    probe.SetRawSocketOption(SocketLevel, ReuseAddress, BitConverter.GetBytes(1));
+                }
+
                 probe.Bind(new IPEndPoint(forward.Address is { } address ? IPAddress.Parse(address) : IPAddress.Loopback, forward.HostPort));
             }
             catch (SocketException e)
             {
                 throw new DomainFailureException(
                     DomainFailureCode.HostResource,
-                    $"forward={(forward.IsUdp ? "udp" : "tcp")}:{forward.HostPort}:{forward.GuestPort}: port {forward.HostPort} of the host: {e.Message}",
+                    $"forward={forward}: port {forward.HostPort} of the host: {e.Message}",
                     e);
             }
         }
@@ -131,6 +144,19 @@ internal sealed class PasstProgram(ShinanoPaths paths, ILogger<PasstProgram> log
         catch (GuestPackageUnavailableException e)
         {
             throw new DomainFailureException(DomainFailureCode.HostResource, $"user-mode networks need passt: {e.Message}", e);
+        }
+    }
+
+    private static string ReadResolverConfiguration()
+    {
+        try
+        {
+            return File.ReadAllText(ResolverConfiguration);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            // A host without name servers.
+            return "";
         }
     }
 

@@ -91,14 +91,7 @@ public sealed class ImageMaker(string cacheDirectory)
                 start.ArgumentList.Add(argument);
             }
 
-            start.Environment["IMAGE_HOSTNAME"] = recipe.HostName;
-            start.Environment["IMAGE_ROOT_PASSWORD"] = recipe.RootPassword ?? "";
-            start.Environment["IMAGE_SSH_KEY"] = recipe.SshKey ?? "";
-            start.Environment["IMAGE_KERNEL_OPTIONS"] = recipe.KernelOptions;
             await RunAsync(start, null, null, line => Follow(line, progress), cancellation).ConfigureAwait(false);
-
-            // Passwords may be in it.
-            File.SetUnixFileMode(aside, UnixFileMode.UserRead | UnixFileMode.UserWrite);
             File.Move(aside, tree, overwrite: true);
             return tree;
         }
@@ -111,7 +104,11 @@ public sealed class ImageMaker(string cacheDirectory)
 
     private static async Task PackAsync(ImageRecipe recipe, string tree, FileStream disk, IProgress<ImageProgress>? progress, CancellationToken cancellation)
     {
-        ProcessStartInfo start = new("mmdebstrap", ["--unshare-helper", "sh", "-c", Script("pack"), "pack", $"{recipe.Mebibytes - (PartitionedDisk.Start >> 20)}"]);
+        ProcessStartInfo start = new("mmdebstrap", ["--unshare-helper", "sh", "-c", Script("pack"), "pack", $"{recipe.Mebibytes - (PartitionedDisk.Start >> 20)}", Script("personalize")]);
+        start.Environment["IMAGE_HOSTNAME"] = recipe.HostName ?? "";
+        start.Environment["IMAGE_ROOT_PASSWORD"] = recipe.RootPassword ?? "";
+        start.Environment["IMAGE_SSH_KEYS"] = string.Join('\n', recipe.SshKeys);
+        start.Environment["IMAGE_KERNEL_OPTIONS"] = recipe.KernelOptions;
         progress?.Report(new ImageProgress("packing", "making the file system", -1));
         double total = (double)recipe.Mebibytes * (1 << 20);
         await RunAsync(

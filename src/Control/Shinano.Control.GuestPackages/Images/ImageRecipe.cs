@@ -21,13 +21,14 @@ public sealed record ImageRecipe
     /// <summary>Packages beside the usual ones.</summary>
     public IReadOnlyList<string> Packages { get; init; } = [];
 
-    public string HostName { get; init; } = "debian";
+    /// <summary>Null: the machine takes its domain's name, so that clones are told apart.</summary>
+    public string? HostName { get; init; }
 
-    /// <summary>Null: an empty password, good for the console only.</summary>
+    /// <summary>Good for ssh as well. Null: an empty one, good for the console only.</summary>
     public string? RootPassword { get; init; }
 
-    /// <summary>Line for root's authorized_keys.</summary>
-    public string? SshKey { get; init; }
+    /// <summary>Lines for root's authorized_keys.</summary>
+    public IReadOnlyList<string> SshKeys { get; init; } = [];
 
     /// <summary>The kernel's options beside the root: see QuickstartGuest.CommandLine for why there are no mitigations.</summary>
     public string KernelOptions { get; init; } = "console=tty0 console=hvc0 mitigations=off";
@@ -38,15 +39,15 @@ public sealed record ImageRecipe
     /// <summary>Everything that is installed.</summary>
     public IEnumerable<string> AllPackages =>
     [
-        "systemd", "systemd-sysv", "udev", "dbus", "kmod", "initramfs-tools", KernelPackage, "openssh-server", "ifupdown", "isc-dhcp-client", "iproute2",
-        "iputils-ping", "e2fsprogs", "login", "passwd", "procps", "less", "ca-certificates", .. Packages,
+        "systemd", "systemd-sysv", "udev", "dbus", "kmod", "initramfs-tools", KernelPackage, "openssh-server", "systemd-resolved", "libnss-myhostname", "xenstore-utils",
+        "iproute2", "iputils-ping", "e2fsprogs", "login", "passwd", "procps", "less", "ca-certificates", .. Packages,
     ];
 
-    /// <summary>Names the tree that this makes; sizes make no difference to it.</summary>
-    /// <param name="scripts">The scripts' text.</param>
+    /// <summary>Names the tree that this is made of; sizes, names, passwords and keys make no difference to it.</summary>
+    /// <param name="scripts">Text of the scripts that make it.</param>
     internal string Key(IEnumerable<string> scripts)
     {
-        string all = string.Join('\n', [Suite, Mirror ?? "", .. AllPackages, HostName, RootPassword ?? "", SshKey ?? "", KernelOptions, .. scripts]);
+        string all = string.Join('\n', [Suite, Mirror ?? "", .. AllPackages, .. scripts]);
         return Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(all)))[..16];
     }
 
@@ -68,15 +69,25 @@ public sealed record ImageRecipe
             return $"'{wrong}' is no package's name";
         }
 
-        if (!IsWord(HostName, "-."))
+        if (HostName is not null && !IsWord(HostName, "-."))
         {
             return $"'{HostName}' is no host name";
         }
 
         return Mirror is not null && !Uri.TryCreate(Mirror, UriKind.Absolute, out _) ? $"'{Mirror}' is no address of a mirror"
-            : new[] { RootPassword, SshKey, KernelOptions }.Any(text => text?.Any(char.IsControl) == true) ? "password, key and kernel options are one line each"
+            : ((string?[])[RootPassword, KernelOptions, .. SshKeys]).Any(text => text?.Any(char.IsControl) == true) ? "password, keys and kernel options are one line each"
+            : SshKeys.FirstOrDefault(key => !IsPublicKey(key)) is { } other ? $"'{Shorten(other)}' is no public key of ssh, such as \"ssh-ed25519 AAAA... me@here\""
             : null;
     }
+
+    /// <summary>sshd(8), AUTHORIZED_KEYS FILE FORMAT, without options: a type, the key in base 64, a comment.</summary>
+    private static bool IsPublicKey(string line)
+    {
+        string[] parts = line.Split(' ', 3);
+        return parts.Length >= 2 && parts[0].Split('-') is ["ssh" or "ecdsa" or "sk", ..] && parts[1].StartsWith("AAAA", StringComparison.Ordinal);
+    }
+
+    private static string Shorten(string text) => text.Length > 40 ? text[..37] + "..." : text;
 
     private static bool IsWord(string text, string others) =>
         text.Length is > 0 and <= 100 && char.IsAsciiLetterOrDigit(text[0]) && text.All(c => char.IsAsciiLetterOrDigit(c) || others.Contains(c, StringComparison.Ordinal));

@@ -12,6 +12,9 @@ public sealed class PortCounters
     private long _refused;
     private long _dropped;
 
+    /// <summary>Whether any frame has come in here.</summary>
+    public bool HasSent => Volatile.Read(ref _sentFrames) > 0;
+
     /// <summary>A frame came in here.</summary>
     public void CountSent(int bytes)
     {

@@ -20,6 +20,7 @@ internal static class QuickstartVerb
         kernel.AcceptOnlyFromAmong("cloud", "general");
         Option<string?> name = new("--name") { Description = "The domain's name; by default quickstart, or quickstart-N" };
         Option<string> extra = new("--extra") { Description = "More for the kernel's command line", DefaultValueFactory = _ => "" };
+        Option<bool> network = Verb.Flag("--network", "Reach the world through the host's sockets (user-mode NAT)");
         Option<bool> verbose = Verb.Flag("--verbose", "Show the stages", "-v");
         Option<string?> engine = new("--cpu-engine") { Description = "interpreter, translator or kvm" };
         Verb.Add(
@@ -27,11 +28,11 @@ internal static class QuickstartVerb
             environment,
             "quickstart",
             "Boots Debian's kernel to a shell in a new domain; exit codes as create -c.",
-            [memory, vcpus, kernel, name, extra, engine, verbose],
+            [memory, vcpus, kernel, name, extra, engine, network, verbose],
             async (result, xend, token) =>
             {
                 QuickstartGuest guest = await PrepareAsync(
-                    environment, result.GetValue(kernel) == "general" ? QuickstartGuest.GeneralKernel : QuickstartGuest.CloudKernel, token);
+                    environment, result.GetValue(kernel) == "general" ? QuickstartGuest.GeneralKernel : QuickstartGuest.CloudKernel, result.GetValue(network), token);
                 string text = string.Create(CultureInfo.InvariantCulture, $"""
                     memory = {ResourceVerbs.ParseMemory(result.GetRequiredValue(memory)) >> 20}
                     vcpus = {result.GetValue(vcpus)}
@@ -39,6 +40,7 @@ internal static class QuickstartVerb
                     ramdisk = {Quote(guest.RamdiskPath)}
                     extra = {Quote($"{QuickstartGuest.CommandLine} {result.GetValue(extra)}".TrimEnd())}
                     on_reboot = "destroy"
+                    {(result.GetValue(network) ? "vif = [ 'type=user' ]" : "")}
                     {(result.GetValue(engine) is { } chosen ? $"cpu_engine = {Quote(chosen)}" : "")}
                     """);
                 CreatedDomain domain = await CreateAsync(environment, xend, text, result.GetValue(name), result.GetValue(verbose), token);
@@ -46,12 +48,12 @@ internal static class QuickstartVerb
             });
     }
 
-    private static async Task<QuickstartGuest> PrepareAsync(XmEnvironment environment, string package, CancellationToken cancellationToken)
+    private static async Task<QuickstartGuest> PrepareAsync(XmEnvironment environment, string package, bool usesNetwork, CancellationToken cancellationToken)
     {
         using CreationProgress line = new(environment, verbose: false);
         PackageDisplay display = new(environment, line);
         return await QuickstartGuest.PrepareAsync(
-            new GuestPackageCache(environment.Paths.CacheDirectory), package, progress: display, cancellation: cancellationToken);
+            new GuestPackageCache(environment.Paths.CacheDirectory), package, usesNetwork: usesNetwork, progress: display, cancellation: cancellationToken);
     }
 
     private static async Task<CreatedDomain> CreateAsync(
