@@ -24,7 +24,7 @@ internal static class NameServers
                 .Where(address => address.AddressFamily == AddressFamily.InterNetwork),
         ];
 
-        // The first that is named is the one that is asked; of those, the ones on loopback are not offered to guests.
+        // The first that is named is the one that passt asks. Debian 12's passt offers it to the guest all the same, before the other (docs/design/network.md, Not built).
         return servers.Length > 0 && !reachesLoopback && servers.All(IPAddress.IsLoopback)
             ? ["--dns", servers[0].ToString(), "--dns", UserNetwork.NameServer, "--dns-forward", UserNetwork.NameServer]
             : [];
