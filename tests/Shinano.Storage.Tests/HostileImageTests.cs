@@ -87,6 +87,26 @@ public sealed class HostileImageTests
         }
     }
 
+    [Fact]
+    public async Task A_refcount_table_that_must_grow_by_far_counts_all_of_itself()
+    {
+        QemuImg.SkipIfMissing();
+        using TemporaryDirectory directory = new();
+        string path = directory["image"];
+        await QemuImg.RunAsync("create", "-q", "-f", "qcow2", "-o", "cluster_size=512", path, "4M");
+        byte[] image = await File.ReadAllBytesAsync(path, Cancellation);
+
+        // The L1 table behind 1 GiB, and a refcount block behind 4 GiB: zeroes, as nothing of the file is there.
+        int table = (int)BinaryPrimitives.ReadInt64BigEndian(image.AsSpan(48));
+        BinaryPrimitives.WriteInt64BigEndian(image.AsSpan(40), 0x4000_0600);
+        BinaryPrimitives.WriteInt64BigEndian(image.AsSpan(table + (47 * 8)), 0x1_0000_0000);
+        await File.WriteAllBytesAsync(path, image, Cancellation);
+        Assert.NotEqual(0, (await Qcow2Check.RunAsync(path, repair: true, Cancellation)).LowRefcounts);
+        ImageCheckReport after = await Qcow2Check.RunAsync(path, repair: false, Cancellation);
+        Assert.True(after is { LowRefcounts: 0, BadEntries: 0 }, $"{after}");
+        await QemuImg.CheckAsync(path, leaksAllowed: true);
+    }
+
     [Theory]
     [InlineData("../secret", "raw", "not a file in the same directory")]
     [InlineData("/etc/passwd", "raw", "not a file in the same directory")]
