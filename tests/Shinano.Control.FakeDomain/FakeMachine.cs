@@ -106,6 +106,8 @@ internal sealed class FakeMachine(DomainSpec spec, FakeBehaviour behaviour, Fake
 
     public Task ReconfigureDeviceAsync(DeviceSpec device, CancellationToken cancellationToken) => Task.CompletedTask;
 
+    public Task SnapshotVolumeAsync(string id, string snapshot, CancellationToken cancellationToken) => Task.CompletedTask;
+
     public Task<IReadOnlyList<DeviceStatus>> GetDevicesAsync(CancellationToken cancellationToken)
     {
         lock (_lock)

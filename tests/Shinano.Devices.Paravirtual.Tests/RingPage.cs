@@ -38,6 +38,23 @@ internal sealed class RingPage : IDisposable
         return bytes;
     }
 
+    /// <summary>Writes nonsense, and steps that make sense for a moment so that the ring is in use between, and tells the back end of each.</summary>
+    /// <param name="indices">Words of the page in which nonsense does most.</param>
+    public void Scribble(Random random, int[] indices, Action notify)
+    {
+        for (int i = 0; i < 30_000; i++)
+        {
+            ref uint word = ref Word(random.Next(4) == 0 ? random.Next(1024) * 4 : indices[random.Next(indices.Length)]);
+            word = random.Next(3) switch
+            {
+                0 => (uint)random.NextInt64(uint.MaxValue),
+                1 => word + (uint)random.Next(2048),
+                _ => Word(indices[random.Next(indices.Length)]),
+            };
+            notify();
+        }
+    }
+
     public void Dispose() => Memory.Dispose();
 
     private static GuestMemory NewMemory()

@@ -26,6 +26,50 @@ public sealed class VolumeTests(DiskGuestFiles files) : IClassFixture<DiskGuestF
     }
 
     [Fact]
+    public async Task A_volume_is_snapshotted_while_a_domain_writes_to_it()
+    {
+        await using Host host = Host.Create();
+        await host.SucceedAsync("xvol", "create", "-V", "64M", "tank/live");
+        string path = host.Configuration("live", $"memory = 192\n{files.Boot}\ndisk = [ 'vol:tank/live,xvda,w' ]");
+        using System.Diagnostics.Process xm = host.Start("xm", ["create", "-c", path]);
+        using Conversation console = new(xm);
+        await console.TypeAsync(
+            "i=0; while [ ! -e /tmp/stop ]; do printf '%-4096s' $i | dd of=/dev/xvda bs=4096 seek=$i conv=notrunc,fsync 2>/dev/null && echo kept=$i=; i=$((i+1)); done &\n");
+        await console.UntilAsync("kept=5=");
+        await host.SucceedAsync("xvol", "snapshot", "tank/live@one");
+        string first = await RecordsAsync(host, "tank/live@one");
+        await console.UntilAsync("kept=15=");
+        await host.SucceedAsync("xvol", "snapshot", "tank/live@two");
+        ToolResult again = await host.RunAsync("xvol", ["snapshot", "tank/live@two"]);
+        Assert.NotEqual(0, again.ExitCode);
+        Assert.Contains("already exists", again.Error, StringComparison.Ordinal);
+        ToolResult flatten = await host.RunAsync("xvol", ["flatten", "tank/live"]);
+        Assert.NotEqual(0, flatten.ExitCode);
+        Assert.Contains("dataset is busy: in use by domain", flatten.Error, StringComparison.Ordinal);
+        await console.UntilAsync("kept=25=");
+        await console.TypeAsync("touch /tmp/stop; wait; poweroff -f\n");
+        await console.EndAsync();
+
+        // Each has what was synced before it, and the volume has all.
+        string second = await RecordsAsync(host, "tank/live@two");
+        string last = await RecordsAsync(host, "tank/live");
+        Assert.StartsWith(string.Concat(Enumerable.Range(0, 6).Select(i => $"{i,-4096}")), first, StringComparison.Ordinal);
+        Assert.StartsWith(string.Concat(Enumerable.Range(0, 16).Select(i => $"{i,-4096}")), second, StringComparison.Ordinal);
+        Assert.StartsWith(string.Concat(Enumerable.Range(0, 26).Select(i => $"{i,-4096}")), last, StringComparison.Ordinal);
+        Assert.Equal(first, await RecordsAsync(host, "tank/live@one"));
+        await host.SucceedAsync("xvol", "check", "tank");
+    }
+
+    private static async Task<string> RecordsAsync(Host host, string volume)
+    {
+        string file = Path.Combine(host.Home, "exported");
+        await host.SucceedAsync("xvol", "export", "-f", "raw", volume, file);
+        byte[] content = await File.ReadAllBytesAsync(file, TestContext.Current.CancellationToken);
+        File.Delete(file);
+        return System.Text.Encoding.ASCII.GetString(content, 0, 256 * 4096);
+    }
+
+    [Fact]
     public async Task A_volume_in_use_is_not_taken_away_and_a_missing_or_read_only_one_is_named()
     {
         await using Host host = Host.Create();

@@ -1,11 +1,11 @@
 using System.Buffers.Binary;
-using System.Diagnostics;
+using Shinano.Fuzzing;
 using Shinano.Storage.Qcow2;
 
 namespace Shinano.Storage.Tests;
 
 /// <summary>Images with damaged tables: never a crash, a hang, much memory, or another file's content; only IOException.</summary>
-/// <remarks>SHINANO_FUZZ_SECONDS makes the run longer. The seed of a failing image is in the message.</remarks>
+/// <remarks>docs/fuzzing.md.</remarks>
 public sealed class HostileImageTests
 {
     private const int DiskLength = 4 << 20;
@@ -15,17 +15,15 @@ public sealed class HostileImageTests
     [Fact]
     public async Task Damaged_tables_end_in_errors_only()
     {
-        int seconds = int.TryParse(Environment.GetEnvironmentVariable("SHINANO_FUZZ_SECONDS"), out int asked) ? asked : 5;
-        int seed = int.TryParse(Environment.GetEnvironmentVariable("SHINANO_STORAGE_SEED"), out int given) ? given : Random.Shared.Next();
         using TemporaryDirectory directory = new();
         await File.WriteAllTextAsync(directory["secret"], new string('S', 4096), Cancellation);
         List<byte[]> sources = await SourcesAsync(directory);
-        Stopwatch clock = Stopwatch.StartNew();
         int opened = 0;
         int refused = 0;
-        for (int i = 0; clock.Elapsed < TimeSpan.FromSeconds(seconds) || i < 50; i++)
+        FuzzRun run = FuzzRun.Begin(least: 300);
+        while (run.Next())
         {
-            Random random = new(seed + i);
+            Random random = run.Random;
             byte[] image = [.. sources[random.Next(sources.Count)]];
             Damage(random, image);
             string path = directory["damaged.qcow2"];
@@ -41,7 +39,7 @@ public sealed class HostileImageTests
             }
             catch (Exception e)
             {
-                Assert.Fail($"seed {seed + i}: {e}");
+                Assert.Fail($"{run.Where}: {e}");
             }
 
             try
@@ -50,7 +48,7 @@ public sealed class HostileImageTests
                 if (found.BadEntries == 0)
                 {
                     ImageCheckReport after = await Qcow2Check.RunAsync(path, repair: false, Cancellation);
-                    Assert.True(after.LowRefcounts == 0 && after.WrongFlags == 0, $"seed {seed + i}: before {found}, after {after}");
+                    Assert.True(after.LowRefcounts == 0 && after.WrongFlags == 0, $"{run.Where}: before {found}, after {after}");
                 }
             }
             catch (IOException)
@@ -59,7 +57,7 @@ public sealed class HostileImageTests
             }
         }
 
-        TestContext.Current.TestOutputHelper?.WriteLine($"seeds from {seed}: {opened} usable, {refused} refused");
+        TestContext.Current.TestOutputHelper?.WriteLine($"{opened} usable, {refused} refused");
         Assert.True(opened > 0 && refused > 0, $"{opened} usable, {refused} refused");
     }
 
@@ -87,6 +85,26 @@ public sealed class HostileImageTests
                 async () => await ImageFile.OpenAsync(new ImageReference(path, ImageFormat.Qcow2), Cancellation));
             Assert.Contains(message, refused.Message, StringComparison.Ordinal);
         }
+    }
+
+    [Fact]
+    public async Task A_refcount_table_that_must_grow_by_far_counts_all_of_itself()
+    {
+        QemuImg.SkipIfMissing();
+        using TemporaryDirectory directory = new();
+        string path = directory["image"];
+        await QemuImg.RunAsync("create", "-q", "-f", "qcow2", "-o", "cluster_size=512", path, "4M");
+        byte[] image = await File.ReadAllBytesAsync(path, Cancellation);
+
+        // The L1 table behind 1 GiB, and a refcount block behind 4 GiB: zeroes, as nothing of the file is there.
+        int table = (int)BinaryPrimitives.ReadInt64BigEndian(image.AsSpan(48));
+        BinaryPrimitives.WriteInt64BigEndian(image.AsSpan(40), 0x4000_0600);
+        BinaryPrimitives.WriteInt64BigEndian(image.AsSpan(table + (47 * 8)), 0x1_0000_0000);
+        await File.WriteAllBytesAsync(path, image, Cancellation);
+        Assert.NotEqual(0, (await Qcow2Check.RunAsync(path, repair: true, Cancellation)).LowRefcounts);
+        ImageCheckReport after = await Qcow2Check.RunAsync(path, repair: false, Cancellation);
+        Assert.True(after is { LowRefcounts: 0, BadEntries: 0 }, $"{after}");
+        await QemuImg.CheckAsync(path, leaksAllowed: true);
     }
 
     [Theory]

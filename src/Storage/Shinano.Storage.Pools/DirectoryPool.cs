@@ -324,7 +324,7 @@ public sealed class DirectoryPool : IVolumePool
     }
 
     internal static VolumeException Busy(VolumeName name, string action, ImageInUseException reason) =>
-        new($"cannot {action} '{name}': dataset is busy: in use by {reason.Holder}");
+        new VolumeBusyException($"cannot {action} '{name}': dataset is busy: in use by {reason.Holder}", reason.Holder);
 
     internal static void CheckSize(VolumeName name, long size, string action)
     {

@@ -8,6 +8,9 @@ public sealed class VolumePools(ShinanoPaths paths)
     /// <summary>The pool that is made when it is first needed.</summary>
     public const string DefaultPool = "tank";
 
+    /// <summary>As often as this a volume may get another head while it is being opened.</summary>
+    private const int MostAttempts = 20;
+
     private string PoolsDirectory { get; } = Path.Combine(paths.StateDirectory, "pools");
 
     /// <summary>The names of all pools; the default one is made if there is none.</summary>
@@ -125,5 +128,45 @@ public sealed class VolumePools(ShinanoPaths paths)
         return name.Volume.Length == 0
             ? throw new VolumeException($"cannot open '{text}': it is a pool, not a volume")
             : Get(name.Pool).ResolveAsync(name, cancellationToken);
+    }
+
+    /// <summary>
+    /// Opens what a disk string names, and sees to it that it is the volume's present head: a snapshot between the look at the record and the opening would make a frozen
+    /// layer of it. Who has the head open keeps others from that.
+    /// </summary>
+    /// <exception cref="VolumeException">There is none, or it may not be written.</exception>
+    /// <exception cref="ImageInUseException">It is in use.</exception>
+    public async Task<IBlockImage> OpenAsync(string text, bool readOnly, CancellationToken cancellationToken = default)
+    {
+        for (int attempt = 1; ; attempt++)
+        {
+            ImageReference place = await ResolveAsync(text, cancellationToken).ConfigureAwait(false);
+            if (place.ReadOnly && !readOnly)
+            {
+                throw new VolumeException($"cannot open '{text}' for writing: it is read-only");
+            }
+
+            IBlockImage image;
+            try
+            {
+                image = await ImageFile.OpenAsync(place with { ReadOnly = readOnly }, cancellationToken).ConfigureAwait(false);
+            }
+            catch (FileNotFoundException) when (attempt < MostAttempts)
+            {
+                // Rolled back meanwhile.
+                continue;
+            }
+
+            if ((await ResolveAsync(text, cancellationToken).ConfigureAwait(false)).Path == place.Path)
+            {
+                return image;
+            }
+
+            await image.DisposeAsync().ConfigureAwait(false);
+            if (attempt == MostAttempts)
+            {
+                throw new VolumeException($"cannot open '{text}': it gets new snapshots all the time");
+            }
+        }
     }
 }

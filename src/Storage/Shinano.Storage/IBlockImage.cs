@@ -2,7 +2,7 @@ namespace Shinano.Storage;
 
 /// <summary>The contents of a disk: what block devices read and write, whatever keeps it.</summary>
 /// <remarks>
-/// Thread-safe. Offsets and counts are bytes, multiples of <see cref="SectorSize"/>, inside <see cref="Length"/>; others are
+/// Thread-safe. What the host's memory has or takes is read and written on the calling thread; what must be waited for is waited for elsewhere. Offsets and counts are bytes, multiples of <see cref="SectorSize"/>, inside <see cref="Length"/>; others are
 /// <see cref="ArgumentException"/>. A call that fails with <see cref="IOException"/> may have been carried out in part. Of overlapping calls
 /// in flight at once, each byte is that of one of them. Buffers belong to the image until the call is done.
 /// </remarks>
@@ -20,11 +20,11 @@ public interface IBlockImage : IAsyncDisposable
     /// <summary>Reads a range; may run in parallel with others.</summary>
     /// <exception cref="IOException">The host's error.</exception>
     /// <exception cref="InvalidImageException">The image's tables are wrong for this range.</exception>
-    ValueTask ReadAsync(long offset, Memory<byte> destination, CancellationToken cancellationToken = default);
+    ValueTask ReadAsync(long offset, BufferList destination, CancellationToken cancellationToken = default);
 
     /// <summary>Writes a range. Durable after the next <see cref="FlushAsync"/> that begins after it has returned.</summary>
     /// <exception cref="IOException">The host's error, no space above all.</exception>
-    ValueTask WriteAsync(long offset, ReadOnlyMemory<byte> source, CancellationToken cancellationToken = default);
+    ValueTask WriteAsync(long offset, BufferList source, CancellationToken cancellationToken = default);
 
     /// <summary>Makes a range read as zeroes.</summary>
     /// <param name="mayUnmap">The space may be given back; otherwise it stays reserved where the image can reserve.</param>

@@ -9,6 +9,7 @@ public sealed class RawImage : IBlockImage
     private const int ZeroChunk = 1 << 20;
 
     private readonly SafeFileHandle _file;
+    private readonly FileTransfer _transfer;
     private readonly bool _isDevice;
     private long _length;
     private long _fileLength;
@@ -17,6 +18,7 @@ public sealed class RawImage : IBlockImage
     private RawImage(SafeFileHandle file, ImageReference reference, bool isDevice)
     {
         _file = file;
+        _transfer = new FileTransfer(file);
         _isDevice = isDevice;
         Path = reference.Path;
         IsReadOnly = reference.ReadOnly;
@@ -76,30 +78,22 @@ public sealed class RawImage : IBlockImage
     }
 
     /// <inheritdoc/>
-    public async ValueTask ReadAsync(long offset, Memory<byte> destination, CancellationToken cancellationToken = default)
+    public ValueTask ReadAsync(long offset, BufferList destination, CancellationToken cancellationToken = default)
     {
         BlockRange.Check(this, offset, destination.Length);
-        while (!destination.IsEmpty)
-        {
-            int read = await RandomAccess.ReadAsync(_file, destination, offset, cancellationToken).ConfigureAwait(false);
-            if (read == 0)
-            {
-                // The file was cut short behind our back, or ends within its last sector.
-                destination.Span.Clear();
-                return;
-            }
+        cancellationToken.ThrowIfCancellationRequested();
 
-            offset += read;
-            destination = destination[read..];
-        }
+        // Zeroes follow where the file was cut short behind our back, or ends within its last sector.
+        return _transfer.ReadAsync(offset, destination);
     }
 
     /// <inheritdoc/>
-    public ValueTask WriteAsync(long offset, ReadOnlyMemory<byte> source, CancellationToken cancellationToken = default)
+    public ValueTask WriteAsync(long offset, BufferList source, CancellationToken cancellationToken = default)
     {
         BlockRange.CheckWritable(this);
         BlockRange.Check(this, offset, source.Length);
-        return RandomAccess.WriteAsync(_file, source, offset, cancellationToken);
+        cancellationToken.ThrowIfCancellationRequested();
+        return _transfer.WriteAsync(offset, source);
     }
 
     /// <inheritdoc/>
@@ -107,7 +101,7 @@ public sealed class RawImage : IBlockImage
     {
         BlockRange.CheckWritable(this);
         BlockRange.Check(this, offset, count);
-        if (count == 0 || await Task.Run(() => TryZero(offset, count, mayUnmap), cancellationToken).ConfigureAwait(false))
+        if (count == 0 || await ZeroAsync(offset, count, mayUnmap).ConfigureAwait(false))
         {
             return;
         }
@@ -116,7 +110,8 @@ public sealed class RawImage : IBlockImage
         for (long done = 0; done < count; done += zeroes.Length)
         {
             int part = (int)Math.Min(zeroes.Length, count - done);
-            await RandomAccess.WriteAsync(_file, zeroes.AsMemory(0, part), offset + done, cancellationToken).ConfigureAwait(false);
+            cancellationToken.ThrowIfCancellationRequested();
+            await _transfer.WriteAsync(offset + done, new BufferList(zeroes.AsMemory(0, part))).ConfigureAwait(false);
         }
     }
 
@@ -127,9 +122,9 @@ public sealed class RawImage : IBlockImage
         BlockRange.Check(this, offset, count);
         if (count > 0)
         {
-            await Task.Run(
-                () => _isDevice ? FileStorage.TryDiscardDevice(_file, offset, count) : FileStorage.TryPunchHole(_file, offset, count),
-                cancellationToken).ConfigureAwait(false);
+            cancellationToken.ThrowIfCancellationRequested();
+            await BlockingCalls.RunAsync(
+                () => _ = _isDevice ? FileStorage.TryDiscardDevice(_file, offset, count) : FileStorage.TryPunchHole(_file, offset, count)).ConfigureAwait(false);
         }
     }
 
@@ -148,7 +143,7 @@ public sealed class RawImage : IBlockImage
 
         try
         {
-            await Task.Run(() => FileStorage.FlushData(_file), CancellationToken.None).ConfigureAwait(false);
+            await BlockingCalls.RunAsync(() => FileStorage.FlushData(_file)).ConfigureAwait(false);
         }
         catch (IOException e)
         {
@@ -193,6 +188,13 @@ public sealed class RawImage : IBlockImage
         return _isDevice
             ? (offset, _length)
             : FileStorage.FindData(_file, offset) is { } found ? (Math.Max(found.Start, offset), Math.Min(found.End, _length)) : null;
+    }
+
+    private async ValueTask<bool> ZeroAsync(long offset, long count, bool mayUnmap)
+    {
+        bool done = false;
+        await BlockingCalls.RunAsync(() => done = TryZero(offset, count, mayUnmap)).ConfigureAwait(false);
+        return done;
     }
 
     private bool TryZero(long offset, long count, bool mayUnmap)

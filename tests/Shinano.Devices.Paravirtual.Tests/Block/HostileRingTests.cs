@@ -1,11 +1,9 @@
-using System.Diagnostics;
-using System.Globalization;
+using Shinano.Fuzzing;
 
 namespace Shinano.Devices.Paravirtual.Tests.Block;
 
 /// <summary>
-/// A guest that writes random bytes over ring, requests and segments while they are served. Short in every run; SHINANO_FUZZ_SECONDS makes it long, and
-/// SHINANO_FUZZ_SEED repeats one.
+/// A guest that writes random bytes over ring, requests and segments while they are served. docs/fuzzing.md.
 /// </summary>
 public sealed class HostileRingTests
 {
@@ -14,23 +12,18 @@ public sealed class HostileRingTests
     [InlineData(true)]
     public async Task The_disk_survives_random_bytes(bool persistent)
     {
-        int seed = Number("SHINANO_FUZZ_SEED") ?? Environment.TickCount;
-        TestContext.Current.TestOutputHelper?.WriteLine($"SHINANO_FUZZ_SEED={seed}");
-        Random random = new(seed);
         await using BlockRig rig = await BlockRig.CreateAsync(persistent: persistent);
-        long end = Stopwatch.GetTimestamp() + ((Number("SHINANO_FUZZ_SECONDS") ?? 0) * Stopwatch.Frequency);
-        int rounds = 0;
-        do
+        FuzzRun run = FuzzRun.Begin(least: 30);
+        while (run.Next())
         {
             // A guest that broke its ring starts anew, as after a reset: the same device, another ring.
-            Scribble(rig, random);
+            Scribble(rig, run.Random);
             rig.Store[$"{BlockRig.Front}/state"] = "1";
             await rig.Store.UntilAsync($"{BlockRig.Back}/state", "2", TestContext.Current.CancellationToken);
             Assert.Equal((0, 0), (rig.Guest.Mapped, rig.Guest.Ports));
             await rig.ConnectAsync(persistent);
-            Assert.True(await rig.AskAsync(0, 0, (4, 0, 7)) == 0, $"seed {seed}, round {rounds}");
+            Assert.True(await rig.AskAsync(0, 0, (4, 0, 7)) == 0, run.Where);
         }
-        while (++rounds < 30 || Stopwatch.GetTimestamp() < end);
 
         Assert.Equal(BlockRig.Sectors * 512, new FileInfo(rig.Image).Length);
     }
@@ -81,7 +74,4 @@ public sealed class HostileRingTests
             entry[place + 5] = (byte)random.Next(9);
         }
     }
-
-    private static int? Number(string variable) =>
-        int.TryParse(Environment.GetEnvironmentVariable(variable), NumberStyles.None, CultureInfo.InvariantCulture, out int number) ? number : null;
 }

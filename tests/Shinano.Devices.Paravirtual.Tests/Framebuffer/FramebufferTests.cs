@@ -119,63 +119,6 @@ public sealed class FramebufferTests
     }
 
     [Fact]
-    public async Task Random_rings_stop_nothing()
-    {
-        int seed = Environment.TickCount;
-        Random random = new(seed);
-        int seconds = int.TryParse(Environment.GetEnvironmentVariable("SHINANO_FUZZ_SECONDS"), out int given) ? given : 0;
-        await using FramebufferRig rig = new();
-        await rig.StartAsync("4");
-        await rig.StartKeyboardAsync(absolute: true);
-        Action notifyKeyboard = rig.Guest.Send!;
-        byte[] row = new byte[SurfaceMode.MaximumSide * 4];
-        long end = Environment.TickCount64 + (seconds * 1000L);
-        for (int round = 0; round < 2000 || Environment.TickCount64 < end; round++)
-        {
-            random.NextBytes(rig.Shared[..16]);
-            random.NextBytes(rig.Shared[2048..]);
-            if (random.Next(2) == 0)
-            {
-                // A ring in order with events of known types.
-                BinaryPrimitives.WriteUInt32LittleEndian(rig.Shared[12..], BinaryPrimitives.ReadUInt32LittleEndian(rig.Shared[8..]) + (uint)random.Next(60));
-                for (int i = 0; i < 51; i++)
-                {
-                    rig.Shared[2048 + (40 * i)] = (byte)random.Next(1, 5);
-                    BinaryPrimitives.WriteInt32LittleEndian(rig.Shared[(2048 + (40 * i) + 16)..], 32);
-                    BinaryPrimitives.WriteInt32LittleEndian(rig.Shared[(2048 + (40 * i) + 4)..], random.Next(1, 100));
-                    BinaryPrimitives.WriteInt32LittleEndian(rig.Shared[(2048 + (40 * i) + 8)..], random.Next(1, 100));
-                    BinaryPrimitives.WriteInt32LittleEndian(rig.Shared[(2048 + (40 * i) + 12)..], random.Next(-5, 500));
-                    BinaryPrimitives.WriteInt32LittleEndian(rig.Shared[(2048 + (40 * i) + 20)..], random.Next(-5, 40000));
-                }
-            }
-
-            random.NextBytes(rig.Guest.Page(FramebufferRig.KeyboardPage));
-            rig.Surface.SetViewers(round & 1);
-            notifyKeyboard();
-            rig.Input.Key(random.Next(600), true);
-            rig.Input.Pointer(random.Next(), random.Next(), random.Next(256));
-            SurfaceMode mode = rig.Surface.Mode;
-            _ = rig.Surface.TryCopyRow(mode, 0, mode.Height - 1, row.AsSpan(0, mode.Width * mode.Format.BytesPerPixel));
-        }
-
-        // The devices are as they were, and serve a front end that behaves.
-        Assert.True(rig.State("vfb") == "4" && rig.State("vkbd") == "4", $"seed {seed}");
-        rig.Guest.Page(FramebufferRig.KeyboardPage).Clear();
-        while (rig.TakeKeyboard().Count > 0 | NotifyAndLook())
-        {
-        }
-
-        rig.Input.Key(30, true);
-        Assert.True(rig.TakeKeyboard() is [[3, 1, 30, 0, 0]], $"seed {seed}");
-
-        bool NotifyAndLook()
-        {
-            notifyKeyboard();
-            return BinaryPrimitives.ReadUInt32LittleEndian(rig.Guest.Page(FramebufferRig.KeyboardPage)) != BinaryPrimitives.ReadUInt32LittleEndian(rig.Guest.Page(FramebufferRig.KeyboardPage)[4..]);
-        }
-    }
-
-    [Fact]
     public async Task Keys_buttons_and_positions_arrive()
     {
         await using FramebufferRig rig = new();

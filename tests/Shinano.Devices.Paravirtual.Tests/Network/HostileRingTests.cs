@@ -1,28 +1,22 @@
-using System.Diagnostics;
-using System.Globalization;
+using Shinano.Fuzzing;
 using Shinano.Network.Frames;
 
 namespace Shinano.Devices.Paravirtual.Tests.Network;
 
 /// <summary>
-/// A guest that writes random bytes over both rings while they are served, and a switch that goes on sending. Short in every run; SHINANO_FUZZ_SECONDS makes it
-/// long, and SHINANO_FUZZ_SEED repeats one.
+/// A guest that writes random bytes over both rings while they are served, and a switch that goes on sending. docs/fuzzing.md.
 /// </summary>
 public sealed class HostileRingTests
 {
     [Fact]
     public async Task The_interface_survives_random_bytes()
     {
-        int seed = Number("SHINANO_FUZZ_SEED") ?? Environment.TickCount;
-        TestContext.Current.TestOutputHelper?.WriteLine($"SHINANO_FUZZ_SEED={seed}");
-        Random random = new(seed);
         string[] features = ["feature-sg", "feature-gso-tcpv4", "feature-gso-tcpv6"];
         await using NetRig rig = await NetRig.CreateAsync(features);
-        long end = Stopwatch.GetTimestamp() + ((Number("SHINANO_FUZZ_SECONDS") ?? 0) * Stopwatch.Frequency);
-        int rounds = 0;
-        do
+        FuzzRun run = FuzzRun.Begin(least: 30);
+        while (run.Next())
         {
-            await ScribbleAsync(rig, random);
+            await ScribbleAsync(rig, run.Random);
 
             // A guest that broke its rings starts anew, as after a reset.
             rig.Store[$"{NetRig.Front}/state"] = "1";
@@ -30,12 +24,11 @@ public sealed class HostileRingTests
             Assert.Equal((0, 0), (rig.Guest.Mapped, rig.Guest.Ports));
             await rig.ConnectAsync(features);
             rig.Transmit(NetRig.Request(2, 0, 0, 1, 60));
-            Assert.True((await rig.HearAsync()).Frame.Length == 60, $"seed {seed}, round {rounds}");
+            Assert.True((await rig.HearAsync()).Frame.Length == 60, run.Where);
             rig.Post(1);
             await rig.SendAsync(new byte[77]);
-            Assert.True((await rig.ReceivedAsync(1))[0].Status == 77, $"seed {seed}, round {rounds}");
+            Assert.True((await rig.ReceivedAsync(1))[0].Status == 77, run.Where);
         }
-        while (++rounds < 30 || Stopwatch.GetTimestamp() < end);
     }
 
     private static async Task ScribbleAsync(NetRig rig, Random random)
@@ -86,7 +79,4 @@ public sealed class HostileRingTests
         1 => NetRig.MulticastExtra((byte)random.Next(2, 5), new MacAddress((ulong)random.NextInt64(1L << 48))),
         _ => NetRig.Request((uint)random.Next(2, 70), random.Next(64), random.Next(10) == 0 ? random.Next(16) : random.Next(4), random.Next(65536), random.Next(5000)),
     };
-
-    private static int? Number(string variable) =>
-        int.TryParse(Environment.GetEnvironmentVariable(variable), NumberStyles.None, CultureInfo.InvariantCulture, out int number) ? number : null;
 }

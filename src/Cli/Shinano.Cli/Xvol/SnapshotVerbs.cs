@@ -1,5 +1,6 @@
 using System.CommandLine;
 using Shinano.Cli.Xm;
+using Shinano.Control.Api.Xend;
 using Shinano.Storage.Pools;
 
 namespace Shinano.Cli.Xvol;
@@ -13,7 +14,7 @@ internal static class SnapshotVerbs
         context.Add(root, "snapshot", "Takes a snapshot of a volume.", [made], (result, token) =>
         {
             VolumeName name = VolumeName.ParseSnapshot(result.GetRequiredValue(made), "create snapshot");
-            return context.PoolOf(name).SnapshotAsync(name, token);
+            return SnapshotAsync(context, name, token);
         });
         Argument<string> source = context.Snapshot();
         Argument<string> clone = new("volume") { Description = "The new volume" };
@@ -38,5 +39,19 @@ internal static class SnapshotVerbs
             VolumeName name = VolumeName.ParseVolume(result.GetRequiredValue(promoted), "promote");
             return context.PoolOf(name).PromoteAsync(name, token);
         });
+    }
+
+    /// <summary>A volume that a domain writes to is snapshotted by its process, which changes over to the new head.</summary>
+    private static async Task SnapshotAsync(XvolContext context, VolumeName name, CancellationToken token)
+    {
+        try
+        {
+            await context.PoolOf(name).SnapshotAsync(name, token);
+        }
+        catch (VolumeBusyException busy) when (busy.Holder.StartsWith("domain ", StringComparison.Ordinal))
+        {
+            using XendClient xend = await context.Environment.ConnectAsync(token);
+            await xend.SnapshotVolumeAsync(name.ToString(), token);
+        }
     }
 }

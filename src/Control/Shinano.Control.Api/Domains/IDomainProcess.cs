@@ -52,6 +52,11 @@ public partial interface IDomainProcess
     /// <summary>Changes an attached device: another medium in a drive, or the present size of its file.</summary>
     Task ReconfigureDeviceAsync(DeviceSpec device, CancellationToken cancellationToken);
 
+    /// <summary>Takes a snapshot of the volume that a disk writes to: its requests wait meanwhile, and go to the new head afterwards.</summary>
+    /// <param name="id">The disk's number.</param>
+    /// <param name="snapshot">POOL/VOLUME@SNAPSHOT.</param>
+    Task SnapshotVolumeAsync(string id, string snapshot, CancellationToken cancellationToken);
+
     Task<IReadOnlyList<DeviceStatus>> GetDevicesAsync(CancellationToken cancellationToken);
 
     /// <summary>Ceiling for the guest's balloon, bytes. Below what it holds is allowed: it then can only give back.</summary>

@@ -119,6 +119,13 @@ public sealed class XendClient : IDisposable
     public Task ConfigureDiskAsync(string domain, DiskRequest request, CancellationToken cancellationToken) =>
         PostAsync(domain, "block-configure", request, cancellationToken);
 
+    /// <summary>Takes a snapshot of a volume that a running domain writes to.</summary>
+    public async Task SnapshotVolumeAsync(string snapshot, CancellationToken cancellationToken)
+    {
+        using HttpResponseMessage response = await SendAsync(
+            HttpMethod.Post, "volumes/snapshot", JsonContent.Create(new SnapshotRequest(snapshot), options: ControlJson.Options), cancellationToken);
+    }
+
     public Task<IReadOnlyList<VifDetails>> ListVifsAsync(string domain, CancellationToken cancellationToken) =>
         GetAsync<IReadOnlyList<VifDetails>>($"domains/{Escape(domain)}/network", cancellationToken);
 

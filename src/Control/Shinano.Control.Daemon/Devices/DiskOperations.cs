@@ -71,6 +71,36 @@ internal sealed class DiskOperations(DomainDevices devices, DiskPlanner planner,
         }
     }
 
+    /// <summary>Takes a snapshot of a volume that one of the domains writes to.</summary>
+    /// <param name="entries">The domains that there are.</param>
+    /// <param name="snapshot">POOL/VOLUME@SNAPSHOT.</param>
+    /// <exception cref="DomainFailureException">No domain does, or the pool refuses.</exception>
+    public async Task SnapshotAsync(IEnumerable<DomainEntry> entries, string snapshot, CancellationToken cancellationToken)
+    {
+        string volume = snapshot.Split('@', 2)[0];
+        (DomainEntry? entry, DiskConfiguration? disk) = (
+            from candidate in entries
+            from one in candidate.Record.Configuration.Disks
+            where one.Volume == volume && !one.ReadOnly
+            select (candidate, one)).FirstOrDefault();
+        if (entry is null || disk is null)
+        {
+            throw Invalid($"no running domain writes to '{volume}'");
+        }
+
+        string id = disk.Number.ToString(CultureInfo.InvariantCulture);
+        await entry.Gate.WaitAsync(cancellationToken);
+        try
+        {
+            await devices.SnapshotAsync(entry, id, snapshot, cancellationToken);
+            tree.Change(entry.Id, Kind, id, DiskPlanner.MediumNodes(await planner.PlanAsync(disk, cancellationToken)));
+        }
+        finally
+        {
+            entry.Gate.Release();
+        }
+    }
+
     public async Task<IReadOnlyList<DiskDetails>> ListAsync(DomainEntry entry, CancellationToken cancellationToken)
     {
         (DomainStatus? status, _) = await entry.GetStatusAsync(cancellationToken);

@@ -19,6 +19,7 @@ internal sealed class DiskPlanner(IVolumeResolver volumes)
             Id = id,
             VirtualDevice = disk.VirtualDevice,
             Path = path,
+            Volume = disk.Volume,
             Format = format,
             ReadOnly = disk.ReadOnly,
             IsCdrom = disk.IsCdrom,

@@ -109,6 +109,10 @@ internal sealed class DomainDevices(
         tree.Change(entry.Id, spec.Kind, spec.Id, nodes);
     }
 
+    /// <summary>Takes a snapshot of the volume that a disk writes to.</summary>
+    public Task SnapshotAsync(DomainEntry entry, string id, string snapshot, CancellationToken cancellationToken) =>
+        entry.RequireConnection().CallAsync((process, token) => process.SnapshotVolumeAsync(id, snapshot, token), AttachPatience, cancellationToken);
+
     /// <summary>Removes the nodes of devices that the domain process does not have any more: they ended while nobody waited.</summary>
     public async Task ReconcileAsync(DomainEntry entry, CancellationToken cancellationToken)
     {

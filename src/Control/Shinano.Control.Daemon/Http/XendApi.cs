@@ -16,6 +16,7 @@ internal static class XendApi
         RouteGroupBuilder api = app.MapGroup("/v1");
         MapDomains(api);
         MapOperations(api);
+        MapVolumes(api);
         MapVnics(api);
         MapManaged(api);
         api.MapGet("/host", (HostFacts host) => Json(host.Describe()));
@@ -107,6 +108,10 @@ internal static class XendApi
         domain.MapGet("/performance", async (DomainOperations o, string domain, CancellationToken token) =>
             Json(await o.ReadPerformanceAsync(domain, token)));
     }
+
+    private static void MapVolumes(RouteGroupBuilder api) =>
+        api.MapPost("/volumes/snapshot", async (HttpContext context, DiskOperations disks, DomainRegistry registry, CancellationToken token) =>
+            await disks.SnapshotAsync(registry.All, (await ReadAsync<SnapshotRequest>(context)).Snapshot, token));
 
     private static void MapVnics(RouteGroupBuilder api)
     {

@@ -76,6 +76,28 @@ public sealed class BlockBackEnd : IBackEndDevice
         }
     }
 
+    /// <summary>Closes the image, durably, has something done to it, and opens it as at first, while requests wait. It is opened again when that fails, too.</summary>
+    /// <exception cref="IOException">What <paramref name="whileClosed"/> said, or it cannot be opened.</exception>
+    public async Task ReopenAsync(Func<CancellationToken, Task> whileClosed, CancellationToken cancellation)
+    {
+        ArgumentNullException.ThrowIfNull(whileClosed);
+        await _oneChange.WaitAsync(cancellation).ConfigureAwait(false);
+        try
+        {
+            await _medium.ReplaceAsync(
+                async () =>
+                {
+                    await whileClosed(cancellation).ConfigureAwait(false);
+                    return await _open(CancellationToken.None).ConfigureAwait(false);
+                },
+                () => _open(CancellationToken.None)).ConfigureAwait(false);
+        }
+        finally
+        {
+            _oneChange.Release();
+        }
+    }
+
     /// <inheritdoc/>
     public async Task PrepareAsync(BackEndNodes nodes, CancellationToken cancellation)
     {

@@ -1,11 +1,12 @@
 using System.Collections.Concurrent;
+using System.Diagnostics;
 using Shinano.Devices.Paravirtual.XenBus;
 
 namespace Shinano.Devices.Paravirtual.Block;
 
 /// <summary>
-/// One ring of a disk. A loop takes requests and starts them; their input and output runs beside each other, but for barriers, and what has ended is
-/// answered in batches. How much is under way is bounded.
+/// One ring of a disk. A loop takes requests and starts them. What the host's memory has or takes ends at once; what must wait for the host's disk runs beside the others,
+/// but for barriers. What has ended is answered in batches. How much is under way is bounded.
 /// </summary>
 internal sealed class BlockQueue : IAsyncDisposable
 {
@@ -17,6 +18,15 @@ internal sealed class BlockQueue : IAsyncDisposable
 
     private const int MaximumInFlight = 64;
     private const int MaximumBytesInFlight = 16 << 20;
+
+    /// <summary>Requests that ended at once wait for each other's answers up to this number ...</summary>
+    private const int MaximumBatch = 16;
+
+    /// <summary>... and for this time: an interrupt costs a guest more than many requests cost us.</summary>
+    private static readonly long BatchTicks = Stopwatch.Frequency / 10_000;
+
+    /// <summary>After this time others have a turn on the thread pool.</summary>
+    private static readonly long TurnTicks = Stopwatch.Frequency / 1000;
 
     private readonly BlockAbi _abi;
     private readonly BackRing _ring;
@@ -35,6 +45,8 @@ internal sealed class BlockQueue : IAsyncDisposable
     private int _inFlight;
     private int _bytesInFlight;
     private int _disposed;
+    private int _unanswered;
+    private long _firstUnanswered;
 
     /// <param name="pages">The ring; unmapped with this.</param>
     /// <param name="grants">For data; unmapped with this.</param>
@@ -108,23 +120,43 @@ internal sealed class BlockQueue : IAsyncDisposable
     private async Task RunAsync()
     {
         byte[] entry = new byte[_abi.EntrySize];
+        long turn = Stopwatch.GetTimestamp();
         while (!_stop.IsCancellationRequested)
         {
             long seen = _requests.Version;
             if (_ring.TryTake(entry))
             {
                 await StartAsync(_abi.Read(entry)).ConfigureAwait(false);
+                long now = Stopwatch.GetTimestamp();
+                if (_unanswered >= MaximumBatch || (_unanswered > 0 && now - _firstUnanswered > BatchTicks))
+                {
+                    AnswerBatch();
+                }
+
+                if (now - turn > TurnTicks)
+                {
+                    await Task.Yield();
+                    turn = Stopwatch.GetTimestamp();
+                }
+
+                continue;
             }
-            else if (_ring.IsBroken)
+
+            AnswerBatch();
+            if (_ring.IsBroken)
             {
                 _log("the front end broke its ring: no more requests are taken");
                 return;
             }
-            else if (!_ring.FinalCheck())
+
+            if (!_ring.FinalCheck())
             {
                 await WaitAsync(seen).ConfigureAwait(false);
+                turn = Stopwatch.GetTimestamp();
             }
         }
+
+        AnswerBatch();
     }
 
     /// <summary>Waits for the guest; when the ring is full of requests under way, for an answer.</summary>
@@ -140,7 +172,7 @@ internal sealed class BlockQueue : IAsyncDisposable
         }
     }
 
-    private async Task StartAsync(BlockRequest request)
+    private async ValueTask StartAsync(BlockRequest request)
     {
         int bytes = request.MaximumBytes;
         if (Volatile.Read(ref _inFlight) >= MaximumInFlight)
@@ -149,17 +181,25 @@ internal sealed class BlockQueue : IAsyncDisposable
         }
 
         await WaitForFewerAsync(request.IsBarrier ? 1 : MaximumInFlight, MaximumBytesInFlight - bytes).ConfigureAwait(false);
+        ValueTask<BlockStatus> execution = ExecuteAsync(request);
+        if (execution.IsCompletedSuccessfully)
+        {
+            _done.Enqueue((request, execution.Result));
+            _firstUnanswered = _unanswered++ == 0 ? Stopwatch.GetTimestamp() : _firstUnanswered;
+            return;
+        }
+
         Interlocked.Increment(ref _inFlight);
         Interlocked.Add(ref _bytesInFlight, bytes);
-        Task task = ExecuteAsync(request, bytes);
+        Task end = FinishAsync(request, execution, bytes);
         if (request.IsBarrier)
         {
-            await task.ConfigureAwait(false);
+            await end.ConfigureAwait(false);
         }
     }
 
     /// <summary>Waits until fewer requests, and no more bytes, are under way; or none at all.</summary>
-    private async Task WaitForFewerAsync(int requests, int bytes)
+    private async ValueTask WaitForFewerAsync(int requests, int bytes)
     {
         while (true)
         {
@@ -170,11 +210,22 @@ internal sealed class BlockQueue : IAsyncDisposable
                 return;
             }
 
+            AnswerBatch();
             await _completions.WaitAsync(seen, CancellationToken.None).ConfigureAwait(false);
         }
     }
 
-    private async Task ExecuteAsync(BlockRequest request, int bytes)
+    /// <summary>The end of a request that did not end at once.</summary>
+    private async Task FinishAsync(BlockRequest request, ValueTask<BlockStatus> execution, int bytes)
+    {
+        _done.Enqueue((request, await execution.ConfigureAwait(false)));
+        Answer();
+        Interlocked.Add(ref _bytesInFlight, -bytes);
+        Interlocked.Decrement(ref _inFlight);
+        _completions.Set();
+    }
+
+    private async ValueTask<BlockStatus> ExecuteAsync(BlockRequest request)
     {
         BlockStatus status = BlockStatus.Error;
         try
@@ -192,11 +243,17 @@ internal sealed class BlockQueue : IAsyncDisposable
             _counters.CountError();
         }
 
-        _done.Enqueue((request, status));
-        Answer();
-        Interlocked.Add(ref _bytesInFlight, -bytes);
-        Interlocked.Decrement(ref _inFlight);
-        _completions.Set();
+        return status;
+    }
+
+    /// <summary>Answers what ended at once. Called by the loop only.</summary>
+    private void AnswerBatch()
+    {
+        if (_unanswered > 0)
+        {
+            _unanswered = 0;
+            Answer();
+        }
     }
 
     /// <summary>Answers all that has ended. Whoever waits for the lock finds its answer given, and the guest is told once.</summary>

@@ -1,5 +1,3 @@
-using System.Buffers;
-using Shinano.Devices.Paravirtual.XenBus;
 using Shinano.Storage;
 
 namespace Shinano.Devices.Paravirtual.Block;
@@ -127,7 +125,7 @@ internal sealed class BlockTransfer(BlockMedium medium, GrantCache grants, Block
                 }
             }
 
-            await MoveAsync(image, offset, length, segments, pages, isRead).ConfigureAwait(false);
+            await MoveAsync(image, offset, segments, pages, isRead).ConfigureAwait(false);
             if (isRead)
             {
                 counters.CountRead(length);
@@ -148,68 +146,37 @@ internal sealed class BlockTransfer(BlockMedium medium, GrantCache grants, Block
         }
     }
 
-    /// <summary>One page goes to and from the image as it is; of several, the image gets one call, through a buffer.</summary>
-    private static async ValueTask MoveAsync(
-        IBlockImage image, long offset, int length, BlockSegment[] segments, GrantCache.Lease[] pages, bool isRead)
+    /// <summary>The image reads into the guest's pages and writes from them as they are.</summary>
+    private static async ValueTask MoveAsync(IBlockImage image, long offset, BlockSegment[] segments, GrantCache.Lease[] pages, bool isRead)
     {
-        if (segments.Length == 1)
+        BufferList bytes = ListOf(segments, pages);
+        if (!isRead)
         {
-            IGrantedPage page = pages[0].Page;
-            Memory<byte> bytes = page.Bytes.Slice(segments[0].Offset, length);
-            if (isRead)
-            {
-                await image.ReadAsync(offset, bytes).ConfigureAwait(false);
-                page.Announce(segments[0].Offset, length);
-            }
-            else
-            {
-                await image.WriteAsync(offset, bytes).ConfigureAwait(false);
-            }
-
+            await image.WriteAsync(offset, bytes).ConfigureAwait(false);
             return;
         }
 
-        byte[] buffer = ArrayPool<byte>.Shared.Rent(length);
-        try
+        await image.ReadAsync(offset, bytes).ConfigureAwait(false);
+        for (int i = 0; i < segments.Length; i++)
         {
-            if (isRead)
-            {
-                await image.ReadAsync(offset, buffer.AsMemory(0, length)).ConfigureAwait(false);
-                Scatter(buffer, segments, pages);
-            }
-            else
-            {
-                Gather(buffer, segments, pages);
-                await image.WriteAsync(offset, buffer.AsMemory(0, length)).ConfigureAwait(false);
-            }
-        }
-        finally
-        {
-            ArrayPool<byte>.Shared.Return(buffer);
+            pages[i].Page.Announce(segments[i].Offset, segments[i].Length);
         }
     }
 
-    private static void Scatter(byte[] buffer, BlockSegment[] segments, GrantCache.Lease[] pages)
+    private static BufferList ListOf(BlockSegment[] segments, GrantCache.Lease[] pages)
     {
-        int place = 0;
-        for (int i = 0; i < segments.Length; i++)
+        if (segments.Length == 1)
         {
-            int length = segments[i].Length;
-            buffer.AsSpan(place, length).CopyTo(pages[i].Page.Bytes.Span[segments[i].Offset..]);
-            pages[i].Page.Announce(segments[i].Offset, length);
-            place += length;
+            return new BufferList(pages[0].Page.Bytes.Slice(segments[0].Offset, segments[0].Length));
         }
-    }
 
-    private static void Gather(byte[] buffer, BlockSegment[] segments, GrantCache.Lease[] pages)
-    {
-        int place = 0;
-        for (int i = 0; i < segments.Length; i++)
+        Memory<byte>[] pieces = new Memory<byte>[segments.Length];
+        for (int i = 0; i < pieces.Length; i++)
         {
-            int length = segments[i].Length;
-            pages[i].Page.Bytes.Span.Slice(segments[i].Offset, length).CopyTo(buffer.AsSpan(place));
-            place += length;
+            pieces[i] = pages[i].Page.Bytes.Slice(segments[i].Offset, segments[i].Length);
         }
+
+        return new BufferList(pieces);
     }
 
     private static bool IsInside(IBlockImage image, ulong sector, ulong count, out long offset)

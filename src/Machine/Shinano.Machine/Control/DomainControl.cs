@@ -156,6 +156,9 @@ internal sealed class DomainControl(DomainSpec spec, int? vncPort, IDomainEvents
     public Task ReconfigureDeviceAsync(DeviceSpec device, CancellationToken cancellationToken) =>
         DeviceCalls.ReconfigureAsync(Devices, device, cancellationToken);
 
+    public Task SnapshotVolumeAsync(string id, string snapshot, CancellationToken cancellationToken) =>
+        DeviceCalls.SnapshotAsync(Devices, id, snapshot, cancellationToken);
+
     public Task<IReadOnlyList<DeviceStatus>> GetDevicesAsync(CancellationToken cancellationToken) => Task.FromResult(DeviceCalls.Describe(Devices));
 
     public Task SetMaxMemoryAsync(long bytes, CancellationToken cancellationToken) => OnMachine(

@@ -2,7 +2,9 @@ using Shinano.Control.Api.Domains.Devices;
 using Shinano.Devices.Paravirtual.Block;
 using Shinano.Devices.Paravirtual.Network;
 using Shinano.Devices.Paravirtual.XenBus;
+using Shinano.Linux;
 using Shinano.Storage;
+using Shinano.Storage.Pools;
 
 namespace Shinano.Machine.Devices;
 
@@ -31,6 +33,21 @@ internal static class DeviceFactory
         _ => throw new BackEndException($"{spec.Kind}/{spec.Id} cannot be changed while it is attached"),
     };
 
+    /// <summary>Takes a snapshot of the volume that a disk writes to, while it has let go of it.</summary>
+    /// <exception cref="BackEndException">It is no disk.</exception>
+    /// <exception cref="IOException">The pool refuses.</exception>
+    public static async Task SnapshotAsync(IBackEndDevice device, string snapshot, CancellationToken cancellation)
+    {
+        if (device is not BlockBackEnd disk)
+        {
+            throw new BackEndException($"{device.Kind}/{device.Id} is no disk");
+        }
+
+        VolumeName name = VolumeName.ParseSnapshot(snapshot, "create snapshot");
+        IVolumePool pool = new VolumePools(ShinanoPaths.Current).Get(name.Pool);
+        await disk.ReopenAsync(token => pool.SnapshotAsync(name, token), cancellation).ConfigureAwait(false);
+    }
+
     private static BlockSettings SettingsOf(DiskDeviceSpec disk) => new()
     {
         Id = disk.Id,
@@ -39,8 +56,9 @@ internal static class DeviceFactory
         Discard = disk.Discard && !disk.ReadOnly,
     };
 
-    private static async ValueTask<IBlockImage?> OpenAsync(DiskDeviceSpec disk, CancellationToken cancellation) => disk.Path is { } path
-        ? await ImageFile.OpenAsync(
+    private static async ValueTask<IBlockImage?> OpenAsync(DiskDeviceSpec disk, CancellationToken cancellation) => disk.Volume is { } volume
+        ? await new VolumePools(ShinanoPaths.Current).OpenAsync(volume, disk.ReadOnly, cancellation).ConfigureAwait(false)
+        : disk.Path is { } path ? await ImageFile.OpenAsync(
             new ImageReference(path, disk.Format == DiskImageFormat.Qcow2 ? ImageFormat.Qcow2 : ImageFormat.Raw) { ReadOnly = disk.ReadOnly },
             cancellation).ConfigureAwait(false)
         : null;

@@ -42,19 +42,24 @@ internal sealed class ClusterReader(ImageState state)
 
     /// <summary>Unpacks a cluster and copies a part of it. The guest cluster's range is locked.</summary>
     /// <exception cref="InvalidImageException">The bytes are no compressed cluster.</exception>
-    public async ValueTask ReadCompressedAsync(ClusterEntry entry, int inside, Memory<byte> destination, CancellationToken cancellationToken)
+    public async ValueTask ReadCompressedAsync(ClusterEntry entry, int inside, BufferList destination)
     {
         byte[] packed = ArrayPool<byte>.Shared.Rent(entry.CompressedLength);
         byte[] cluster = ArrayPool<byte>.Shared.Rent(_layout.ClusterSize);
         try
         {
-            await state.File.ReadAsync(entry.HostOffset, packed.AsMemory(0, entry.CompressedLength), cancellationToken).ConfigureAwait(false);
-            if (!ClusterCodec.TryUnpack(state.Header.Compression, packed, entry.CompressedLength, cluster.AsSpan(0, _layout.ClusterSize)))
+            await state.File.ReadAsync(entry.HostOffset, new BufferList(packed.AsMemory(0, entry.CompressedLength))).ConfigureAwait(false);
+
+            // It takes long enough for other requests to be served meanwhile.
+            bool isGood = false;
+            await BlockingCalls.RunAsync(() => isGood = ClusterCodec.TryUnpack(
+                state.Header.Compression, packed, entry.CompressedLength, cluster.AsSpan(0, _layout.ClusterSize))).ConfigureAwait(false);
+            if (!isGood)
             {
                 throw state.File.Invalid($"the compressed cluster at 0x{entry.HostOffset:x} cannot be unpacked");
             }
 
-            cluster.AsMemory(inside, destination.Length).CopyTo(destination);
+            destination.CopyFrom(cluster.AsSpan(inside, destination.Length));
         }
         finally
         {

@@ -124,7 +124,7 @@ internal sealed class ImageState
         await _flushing.WaitAsync().ConfigureAwait(false);
         try
         {
-            await Task.Run(WriteBack).ConfigureAwait(false);
+            await BlockingCalls.RunAsync(WriteBack).ConfigureAwait(false);
         }
         finally
         {

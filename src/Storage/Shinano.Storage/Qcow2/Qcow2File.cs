@@ -6,6 +6,7 @@ namespace Shinano.Storage.Qcow2;
 /// <summary>The file under an image: positioned reads and writes, and the memory of a write of metadata that failed.</summary>
 internal sealed class Qcow2File(SafeFileHandle handle, string path) : IDisposable
 {
+    private readonly FileTransfer _transfer = new(handle);
     private volatile IOException? _lost;
 
     public SafeFileHandle Handle => handle;
@@ -31,33 +32,11 @@ internal sealed class Qcow2File(SafeFileHandle handle, string path) : IDisposabl
         }
     }
 
-    public async ValueTask ReadAsync(long offset, Memory<byte> destination, CancellationToken cancellationToken)
-    {
-        while (!destination.IsEmpty)
-        {
-            int read = await RandomAccess.ReadAsync(handle, destination, offset, cancellationToken).ConfigureAwait(false);
-            if (read == 0)
-            {
-                destination.Span.Clear();
-                return;
-            }
+    /// <summary>Reads data of the guest; what lies behind the file's end is zeroes.</summary>
+    public ValueTask ReadAsync(long offset, BufferList destination) => _transfer.ReadAsync(offset, destination);
 
-            offset += read;
-            destination = destination[read..];
-        }
-    }
-
-    public async ValueTask WriteAsync(long offset, ReadOnlyMemory<byte> source, CancellationToken cancellationToken)
-    {
-        try
-        {
-            await RandomAccess.WriteAsync(handle, source, offset, cancellationToken).ConfigureAwait(false);
-        }
-        catch (ArgumentOutOfRangeException e)
-        {
-            throw TooFar(offset, e);
-        }
-    }
+    /// <summary>Writes data of the guest.</summary>
+    public ValueTask WriteAsync(long offset, BufferList source) => _transfer.WriteAsync(offset, source);
 
     /// <summary>Writes metadata. After a failure the file may have half of a change, so that nothing more is written to it.</summary>
     public void Write(long offset, ReadOnlySpan<byte> source)

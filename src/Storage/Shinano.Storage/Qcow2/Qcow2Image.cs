@@ -45,7 +45,7 @@ public sealed class Qcow2Image : IBlockImage
     internal ImageState State => _state;
 
     /// <inheritdoc/>
-    public async ValueTask ReadAsync(long offset, Memory<byte> destination, CancellationToken cancellationToken = default)
+    public async ValueTask ReadAsync(long offset, BufferList destination, CancellationToken cancellationToken = default)
     {
         BlockRange.Check(this, offset, destination.Length);
         if (destination.IsEmpty)
@@ -58,7 +58,7 @@ public sealed class Qcow2Image : IBlockImage
     }
 
     /// <inheritdoc/>
-    public async ValueTask WriteAsync(long offset, ReadOnlyMemory<byte> source, CancellationToken cancellationToken = default)
+    public async ValueTask WriteAsync(long offset, BufferList source, CancellationToken cancellationToken = default)
     {
         BlockRange.CheckWritable(this);
         BlockRange.Check(this, offset, source.Length);
@@ -66,9 +66,9 @@ public sealed class Qcow2Image : IBlockImage
         if (!source.IsEmpty)
         {
             using ClusterRangeLock.Holder range = await LockAsync(offset, source.Length, exclusive: false).ConfigureAwait(false);
-            int done = await WriteInPlaceAsync(offset, source, cancellationToken).ConfigureAwait(false);
+            int done = await WriteInPlaceAsync(offset, source).ConfigureAwait(false);
             offset += done;
-            source = source[done..];
+            source = source.Slice(done);
         }
 
         while (!source.IsEmpty)
@@ -78,11 +78,11 @@ public sealed class Qcow2Image : IBlockImage
             part = (int)Math.Min(part, _layout.BytesPerTable - (offset % _layout.BytesPerTable));
             using (await LockAsync(offset, part, exclusive: true).ConfigureAwait(false))
             {
-                await WriteLockedAsync(offset, source[..part], cancellationToken).ConfigureAwait(false);
+                await WriteLockedAsync(offset, source.Slice(0, part), cancellationToken).ConfigureAwait(false);
             }
 
             offset += part;
-            source = source[part..];
+            source = source.Slice(part);
         }
     }
 
@@ -225,7 +225,7 @@ public sealed class Qcow2Image : IBlockImage
     {
         if (_state.Header.Compression != 1 || ClusterCodec.Pack(cluster.Span) is not { } packed)
         {
-            await WriteAsync(offset, cluster, cancellationToken).ConfigureAwait(false);
+            await WriteAsync(offset, BufferList.Of(cluster), cancellationToken).ConfigureAwait(false);
             return;
         }
 
@@ -237,7 +237,7 @@ public sealed class Qcow2Image : IBlockImage
             place = _placer.PlaceCompressed(packed.Length);
         }
 
-        await _state.File.WriteAsync(place, packed, cancellationToken).ConfigureAwait(false);
+        await _state.File.WriteAsync(place, BufferList.Of(packed)).ConfigureAwait(false);
         _state.NoteData();
         lock (_state.Gate)
         {
@@ -290,7 +290,7 @@ public sealed class Qcow2Image : IBlockImage
         }
     }
 
-    private async ValueTask ReadLockedAsync(long offset, Memory<byte> destination, CancellationToken cancellationToken)
+    private async ValueTask ReadLockedAsync(long offset, BufferList destination, CancellationToken cancellationToken)
     {
         while (!destination.IsEmpty)
         {
@@ -300,42 +300,42 @@ public sealed class Qcow2Image : IBlockImage
                 run = _reader.Resolve(offset, destination.Length);
             }
 
-            Memory<byte> part = destination[..(int)run.Length];
+            BufferList part = destination.Slice(0, (int)run.Length);
             switch (run.Entry.Kind)
             {
                 case ClusterKind.Unallocated:
                     await ReadBackingAsync(offset, part, cancellationToken).ConfigureAwait(false);
                     break;
                 case ClusterKind.Zero:
-                    part.Span.Clear();
+                    part.Clear();
                     break;
                 case ClusterKind.Data:
-                    await _state.File.ReadAsync(run.HostOffset, part, cancellationToken).ConfigureAwait(false);
+                    await _state.File.ReadAsync(run.HostOffset, part).ConfigureAwait(false);
                     break;
                 default:
-                    await _reader.ReadCompressedAsync(run.Entry, (int)(offset & (_layout.ClusterSize - 1)), part, cancellationToken).ConfigureAwait(false);
+                    await _reader.ReadCompressedAsync(run.Entry, (int)(offset & (_layout.ClusterSize - 1)), part).ConfigureAwait(false);
                     break;
             }
 
             offset += part.Length;
-            destination = destination[part.Length..];
+            destination = destination.Slice(part.Length);
         }
     }
 
-    private async ValueTask ReadBackingAsync(long offset, Memory<byte> destination, CancellationToken cancellationToken)
+    private async ValueTask ReadBackingAsync(long offset, BufferList destination, CancellationToken cancellationToken)
     {
         long there = Backing is null ? 0 : Math.Clamp(Backing.Length - offset, 0, destination.Length);
         if (there > 0)
         {
-            await Backing!.ReadAsync(offset, destination[..(int)there], cancellationToken).ConfigureAwait(false);
+            await Backing!.ReadAsync(offset, destination.Slice(0, (int)there), cancellationToken).ConfigureAwait(false);
         }
 
-        destination[(int)there..].Span.Clear();
+        destination.Slice((int)there).Clear();
     }
 
     /// <summary>Writes as long as the clusters have places of their own.</summary>
     /// <returns>Bytes written.</returns>
-    private async ValueTask<int> WriteInPlaceAsync(long offset, ReadOnlyMemory<byte> source, CancellationToken cancellationToken)
+    private async ValueTask<int> WriteInPlaceAsync(long offset, BufferList source)
     {
         int done = 0;
         while (done < source.Length)
@@ -355,7 +355,7 @@ public sealed class Qcow2Image : IBlockImage
                 break;
             }
 
-            await _state.File.WriteAsync(run.HostOffset, source.Slice(done, (int)run.Length), cancellationToken).ConfigureAwait(false);
+            await _state.File.WriteAsync(run.HostOffset, source.Slice(done, (int)run.Length)).ConfigureAwait(false);
             _state.NoteData();
             done += (int)run.Length;
         }
@@ -363,26 +363,26 @@ public sealed class Qcow2Image : IBlockImage
         return done;
     }
 
-    private async ValueTask WriteLockedAsync(long offset, ReadOnlyMemory<byte> source, CancellationToken cancellationToken)
+    private async ValueTask WriteLockedAsync(long offset, BufferList source, CancellationToken cancellationToken)
     {
         while (!source.IsEmpty)
         {
             // Another may have given the clusters places meanwhile.
-            int done = await WriteInPlaceAsync(offset, source, cancellationToken).ConfigureAwait(false);
+            int done = await WriteInPlaceAsync(offset, source).ConfigureAwait(false);
             offset += done;
-            source = source[done..];
+            source = source.Slice(done);
             if (!source.IsEmpty)
             {
                 done = await WriteNewAsync(offset, source, cancellationToken).ConfigureAwait(false);
                 offset += done;
-                source = source[done..];
+                source = source.Slice(done);
             }
         }
     }
 
     /// <summary>Writes into clusters that get new places, as many as lie side by side in the file.</summary>
     /// <returns>Bytes written.</returns>
-    private async ValueTask<int> WriteNewAsync(long offset, ReadOnlyMemory<byte> source, CancellationToken cancellationToken)
+    private async ValueTask<int> WriteNewAsync(long offset, BufferList source, CancellationToken cancellationToken)
     {
         NewClusters place;
         lock (_state.Gate)
@@ -393,7 +393,7 @@ public sealed class Qcow2Image : IBlockImage
         int done = (int)Math.Min(source.Length, place.End - offset);
         try
         {
-            await FillAsync(place, offset, source[..done], cancellationToken).ConfigureAwait(false);
+            await FillAsync(place, offset, source.Slice(0, done), cancellationToken).ConfigureAwait(false);
         }
         catch
         {
@@ -415,14 +415,14 @@ public sealed class Qcow2Image : IBlockImage
     }
 
     /// <summary>Writes whole clusters: a part that the guest did not write keeps what it read as before.</summary>
-    private async ValueTask FillAsync(NewClusters place, long offset, ReadOnlyMemory<byte> source, CancellationToken cancellationToken)
+    private async ValueTask FillAsync(NewClusters place, long offset, BufferList source, CancellationToken cancellationToken)
     {
         long before = offset - place.Start;
         long after = place.End - (offset + source.Length);
         bool bare = place.IsFresh && before + after > 0 && IsZeroAround(place, before, after);
         if (before + after == 0 || bare)
         {
-            await _state.File.WriteAsync(place.HostOffset + before, source, cancellationToken).ConfigureAwait(false);
+            await _state.File.WriteAsync(place.HostOffset + before, source).ConfigureAwait(false);
             return;
         }
 
@@ -432,9 +432,9 @@ public sealed class Qcow2Image : IBlockImage
         {
             Memory<byte> whole = buffer.AsMemory(0, length);
             await ReadForCopyAsync(place.Start, whole[..(int)before], cancellationToken).ConfigureAwait(false);
-            source.CopyTo(whole[(int)before..]);
+            source.CopyTo(whole.Span[(int)before..]);
             await ReadForCopyAsync(offset + source.Length, whole[^(int)after..], cancellationToken).ConfigureAwait(false);
-            await _state.File.WriteAsync(place.HostOffset, whole, cancellationToken).ConfigureAwait(false);
+            await _state.File.WriteAsync(place.HostOffset, new BufferList(whole)).ConfigureAwait(false);
         }
         finally
         {
@@ -459,7 +459,7 @@ public sealed class Qcow2Image : IBlockImage
     private async ValueTask ReadForCopyAsync(long offset, Memory<byte> destination, CancellationToken cancellationToken)
     {
         int inside = (int)Math.Clamp(Length - offset, 0, destination.Length);
-        await ReadLockedAsync(offset, destination[..inside], cancellationToken).ConfigureAwait(false);
+        await ReadLockedAsync(offset, new BufferList(destination[..inside]), cancellationToken).ConfigureAwait(false);
         destination[inside..].Span.Clear();
     }
 
@@ -508,7 +508,7 @@ public sealed class Qcow2Image : IBlockImage
             int part = (int)Math.Min(Math.Min(extent.Length, end - offset), 1 << 20);
             if (extent.Kind != ExtentKind.Zero)
             {
-                await WriteAsync(offset, new byte[part], cancellationToken).ConfigureAwait(false);
+                await WriteAsync(offset, new BufferList(new byte[part]), cancellationToken).ConfigureAwait(false);
             }
 
             offset += part;

@@ -229,20 +229,19 @@ internal sealed class RefcountStore
         long start = Math.Max(Math.Max(index, _table.Length) * _layout.RefcountsPerBlock, UsedElsewhereEnd);
         long clusters = Math.Max((index / perCluster) + 1, 2L * (_table.Length / perCluster));
         long blocks = 1;
-        long covered;
-        do
+        while (true)
         {
-            covered = (start + clusters + blocks + _layout.RefcountsPerBlock - 1) / _layout.RefcountsPerBlock;
-            clusters = Math.Max(clusters, (covered + perCluster - 1) / perCluster);
-            long needed = covered - (start / _layout.RefcountsPerBlock);
-            if (needed <= blocks)
+            // More blocks may need a longer table, and that more blocks: until one counts the other.
+            long covered = (start + clusters + blocks + _layout.RefcountsPerBlock - 1) / _layout.RefcountsPerBlock;
+            long longer = Math.Max(clusters, (covered + perCluster - 1) / perCluster);
+            long needed = Math.Max(blocks, covered - (start / _layout.RefcountsPerBlock));
+            if (longer == clusters && needed == blocks)
             {
                 break;
             }
 
-            blocks = needed;
+            (clusters, blocks) = (longer, needed);
         }
-        while (true);
 
         if (clusters << _layout.ClusterBits > Math.Max(Qcow2Layout.MostRefcountTableBytes, _layout.ClusterSize))
         {

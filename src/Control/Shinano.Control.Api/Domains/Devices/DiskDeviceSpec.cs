@@ -15,6 +15,12 @@ public sealed record DiskDeviceSpec : DeviceSpec
     /// <summary>File or block device, absolute; null for a drive without a medium.</summary>
     public string? Path { get; init; }
 
+    /// <summary>
+    /// POOL/VOLUME, or POOL/VOLUME@SNAPSHOT, when the disk is one of a pool: the domain process looks up its place itself, as a snapshot gives a volume another one;
+    /// <see cref="Path"/> and <see cref="Format"/> are what they were when this was written.
+    /// </summary>
+    public string? Volume { get; init; }
+
     /// <summary>Format of what is there; never guessed.</summary>
     public DiskImageFormat Format { get; init; }
 
