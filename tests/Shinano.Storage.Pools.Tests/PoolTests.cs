@@ -237,7 +237,7 @@ public sealed class PoolTests : IDisposable
 
     private static VolumeName N(string name) => VolumeName.Parse(name);
 
-    private static async Task<string> RefusalAsync(Func<Task> act) => (await Assert.ThrowsAsync<VolumeException>(act)).Message;
+    private static async Task<string> RefusalAsync(Func<Task> act) => (await Assert.ThrowsAnyAsync<VolumeException>(act)).Message;
 
     private Task CreateAsync(string name, long size) => Pool.CreateAsync(N(name), size, Cancellation);
 }
