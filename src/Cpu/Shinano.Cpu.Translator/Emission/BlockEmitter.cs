@@ -217,24 +217,18 @@ internal sealed class BlockEmitter
         ulong target = instruction.Code.NearBranchTarget;
         EmitDepthCheck();
         int mapping = EmitMappingCheck(target, out int unmapped);
-        int stub = unmapped;
+        int stub = _code.NewLabel();
+        AddLink(_code.PatchableCall(stub), stub, target, mapping);
+        int back = _code.Here();
         if (mapping >= 0)
         {
             // The stub goes on at the target, whose return wants its address on the host's stack.
-            stub = _code.NewLabel();
-            int back = _code.NewLabel();
-            AddLink(_code.PatchableCall(stub), stub, target, mapping);
-            _code.Bind(back);
             _code.Cold(() =>
             {
                 _code.Bind(unmapped);
                 _code.Call(stub);
                 _code.Jump(back);
             });
-        }
-        else
-        {
-            AddLink(_code.PatchableCall(stub), stub, target, mapping);
         }
 
         EmitReturnSite(instruction);

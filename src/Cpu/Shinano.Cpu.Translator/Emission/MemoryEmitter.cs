@@ -107,9 +107,7 @@ internal sealed class MemoryEmitter(HostAssembler code, MemoryEmitter.Leave leav
         code.JumpIf(HostCondition.Above, tooLong);
         int retry = code.Here();
         code.Move(Rcx, home);
-        code.RotateRight(R15, Rcx, 12 - TlbEntry.Shift);
-        code.Arithmetic(4, false, HostOperand.Reg(R15), IndexMask);
-        code.Op(0, true, 0x03, Rcx, HostOperand.State(table + TlbEntry.TagOffset, R15));
+        OffsetInPage(table);
         code.Arithmetic(7, true, HostOperand.Reg(Rcx), PageSize - 1);
         code.JumpIf(HostCondition.Above, slow);
         code.Lea(Rcx, new HostOperand(-1, false, Rcx, HostRegisters.GuestRcx, scale, 0));
@@ -333,9 +331,7 @@ internal sealed class MemoryEmitter(HostAssembler code, MemoryEmitter.Leave leav
         address();
         if (!live)
         {
-            code.RotateRight(R15, Rcx, 12 - TlbEntry.Shift);
-            code.Arithmetic(4, false, HostOperand.Reg(R15), IndexMask);
-            code.Op(0, true, 0x03, Rcx, HostOperand.State(table + TlbEntry.TagOffset, R15));
+            OffsetInPage(table);
             code.Arithmetic(7, true, HostOperand.Reg(Rcx), PageSize - size);
             code.JumpIf(HostCondition.Above, slow);
             if (instruction.Alignment > 1)
@@ -388,6 +384,14 @@ internal sealed class MemoryEmitter(HostAssembler code, MemoryEmitter.Leave leav
             }
         });
         return based ?? HostOperand.Mem(R15, Rcx, 0, 0);
+    }
+
+    /// <summary>R15 = place of the entry for the address in RCX, and RCX = the address's offset in the entry's page, no offset when it lies in another. Flags are lost.</summary>
+    private void OffsetInPage(int table)
+    {
+        code.RotateRight(R15, Rcx, 12 - TlbEntry.Shift);
+        code.Arithmetic(4, false, HostOperand.Reg(R15), IndexMask);
+        code.Op(0, true, 0x03, Rcx, HostOperand.State(table + TlbEntry.TagOffset, R15));
     }
 
     /// <summary>R15 = index of the address in RCX, times 4, for a scale of 8.</summary>

@@ -30,13 +30,14 @@ internal sealed class RepeatEmitter(HostAssembler code, MemoryEmitter memory)
         }
 
         Instruction guest = instruction.Code;
+        bool moves = IsMove(guest);
         int scale = guest.Code switch { Code.Movsb_m8_m8 or Code.Stosb_m8_AL => 0, Code.Movsd_m32_m32 or Code.Stosd_m32_EAX => 2, _ => 3 };
         int backwards = code.NewLabel();
         code.Op(0, false, 0xF6, 0, HostOperand.State(NativeLayout.Rflags + 1)); // TEST byte
         code.Byte(DirectionInSecondByte);
         code.JumpIf(HostCondition.NotEqual, backwards);
         memory.LeaveAt(instruction, backwards);
-        if (IsMove(guest))
+        if (moves)
         {
             memory.CheckRun(instruction, Rsi, scale, write: false);
             code.Lea(Rcx, HostOperand.Mem(Rsi, R15, 0, 0));
@@ -52,10 +53,10 @@ internal sealed class RepeatEmitter(HostAssembler code, MemoryEmitter memory)
 
         code.Lea(Rdi, HostOperand.Mem(Rdi, R15, 0, 0));
         code.Move(Rcx, HostRegisters.GuestRcx);
-        Repeat(IsMove(guest), scale);
+        Repeat(moves, scale);
         code.Move(HostRegisters.GuestRcx, Rcx);
         code.Op(0, true, 0x2B, Rdi, HostOperand.Reg(R15)); // SUB
-        if (IsMove(guest))
+        if (moves)
         {
             // By as much as the host's went on.
             code.Op(0, true, 0x2B, Rsi, HostOperand.State(NativeLayout.Temporary));
