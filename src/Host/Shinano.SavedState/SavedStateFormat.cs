@@ -1,6 +1,3 @@
-using System.Buffers.Binary;
-using System.Numerics;
-
 namespace Shinano.SavedState;
 
 /// <summary>The frame of a saved domain: what <see cref="SectionWriter"/> writes and <see cref="SectionReader"/> reads.</summary>
@@ -29,22 +26,4 @@ public static class SavedStateFormat
     public const int MaximumPayload = 64 << 20;
 
     internal static ReadOnlySpan<byte> Magic => "SHINSAVE"u8;
-
-    /// <summary>CRC-32C (Castagnoli) over parts of a message, from 0 for the first.</summary>
-    internal static uint Checksum(uint before, ReadOnlySpan<byte> bytes)
-    {
-        uint crc = ~before;
-        while (bytes.Length >= sizeof(ulong))
-        {
-            crc = BitOperations.Crc32C(crc, BinaryPrimitives.ReadUInt64LittleEndian(bytes));
-            bytes = bytes[sizeof(ulong)..];
-        }
-
-        foreach (byte one in bytes)
-        {
-            crc = BitOperations.Crc32C(crc, one);
-        }
-
-        return ~crc;
-    }
 }

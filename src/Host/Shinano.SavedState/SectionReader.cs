@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using Shinano.Linux;
 
 namespace Shinano.SavedState;
 
@@ -72,7 +73,7 @@ public sealed class SectionReader
         Fill(payload);
         Span<byte> checksum = stackalloc byte[SavedStateFormat.ChecksumSize];
         Fill(checksum);
-        if (BinaryPrimitives.ReadUInt32LittleEndian(checksum) != SavedStateFormat.Checksum(SavedStateFormat.Checksum(0, header), payload))
+        if (BinaryPrimitives.ReadUInt32LittleEndian(checksum) != Crc32C.Append(Crc32C.Compute(header), payload))
         {
             throw new SavedStateException(SavedStateError.Damaged, $"the checksum of section {_sections + 1} is wrong: the file was damaged or changed");
         }

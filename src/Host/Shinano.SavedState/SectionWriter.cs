@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using Shinano.Linux;
 
 namespace Shinano.SavedState;
 
@@ -30,7 +31,7 @@ public sealed class SectionWriter
         BinaryPrimitives.WriteUInt32LittleEndian(header, (uint)kind);
         BinaryPrimitives.WriteUInt64LittleEndian(header[8..], (ulong)payload.Length);
         Span<byte> checksum = stackalloc byte[SavedStateFormat.ChecksumSize];
-        BinaryPrimitives.WriteUInt32LittleEndian(checksum, SavedStateFormat.Checksum(SavedStateFormat.Checksum(0, header), payload));
+        BinaryPrimitives.WriteUInt32LittleEndian(checksum, Crc32C.Append(Crc32C.Compute(header), payload));
         _output.Write(header);
         _output.Write(payload);
         _output.Write(checksum);

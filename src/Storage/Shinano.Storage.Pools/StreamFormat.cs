@@ -1,6 +1,6 @@
 using System.Buffers.Binary;
-using System.Numerics;
 using System.Text;
+using Shinano.Linux;
 
 namespace Shinano.Storage.Pools;
 
@@ -32,7 +32,7 @@ internal static class StreamFormat
         header.Guid.TryWriteBytes(bytes.AsSpan(32), bigEndian: true, out _);
         header.Base.TryWriteBytes(bytes.AsSpan(48), bigEndian: true, out _);
         name.CopyTo(bytes, HeaderLength);
-        BinaryPrimitives.WriteUInt32LittleEndian(bytes.AsSpan(92), Checksum(Checksum(0, bytes.AsSpan(0, 92)), name));
+        BinaryPrimitives.WriteUInt32LittleEndian(bytes.AsSpan(92), Crc32C.Append(Crc32C.Compute(bytes.AsSpan(0, 92)), name));
         return bytes;
     }
 
@@ -47,7 +47,7 @@ internal static class StreamFormat
     {
         long size = BinaryPrimitives.ReadInt64LittleEndian(header[16..]);
         long created = BinaryPrimitives.ReadInt64LittleEndian(header[24..]);
-        bool right = BinaryPrimitives.ReadUInt32LittleEndian(header[92..]) == Checksum(Checksum(0, header[..92]), name)
+        bool right = BinaryPrimitives.ReadUInt32LittleEndian(header[92..]) == Crc32C.Append(Crc32C.Compute(header[..92]), name)
             && size > 0 && size % 512 == 0 && created is >= 0 and < 253_402_300_799_999;
         return right
             ? new StreamHeader(
@@ -63,8 +63,8 @@ internal static class StreamFormat
         BinaryPrimitives.WriteInt32LittleEndian(bytes.AsSpan(4), payload.Length);
         BinaryPrimitives.WriteInt64LittleEndian(bytes.AsSpan(8), record.Offset);
         BinaryPrimitives.WriteInt64LittleEndian(bytes.AsSpan(16), record.Length);
-        BinaryPrimitives.WriteUInt32LittleEndian(bytes.AsSpan(24), Checksum(0, payload));
-        BinaryPrimitives.WriteUInt32LittleEndian(bytes.AsSpan(28), Checksum(0, bytes.AsSpan(0, 28)));
+        BinaryPrimitives.WriteUInt32LittleEndian(bytes.AsSpan(24), Crc32C.Compute(payload));
+        BinaryPrimitives.WriteUInt32LittleEndian(bytes.AsSpan(28), Crc32C.Compute(bytes.AsSpan(0, 28)));
         return bytes;
     }
 
@@ -78,7 +78,7 @@ internal static class StreamFormat
             BinaryPrimitives.ReadUInt32LittleEndian(bytes[24..]));
         int payload = BinaryPrimitives.ReadInt32LittleEndian(bytes[4..]);
         bool inside = record.Offset >= 0 && record.Length > 0 && (record.Offset | record.Length) % 512 == 0 && record.Offset <= size - record.Length;
-        bool right = BinaryPrimitives.ReadUInt32LittleEndian(bytes[28..]) == Checksum(0, bytes[..28]) && record.Kind switch
+        bool right = BinaryPrimitives.ReadUInt32LittleEndian(bytes[28..]) == Crc32C.Compute(bytes[..28]) && record.Kind switch
         {
             StreamRecordKind.Data => inside && record.Length <= MostData && payload == record.Length,
             StreamRecordKind.PackedData => inside && record.Length <= MostData && payload is > 0 and <= MostPayload,
@@ -87,23 +87,5 @@ internal static class StreamFormat
             _ => false,
         };
         return right ? (record, payload) : null;
-    }
-
-    /// <summary>CRC-32C (RFC 3720, appendix B.4) over what came before and these bytes.</summary>
-    public static uint Checksum(uint before, ReadOnlySpan<byte> bytes)
-    {
-        uint crc = ~before;
-        while (bytes.Length >= 8)
-        {
-            crc = BitOperations.Crc32C(crc, BinaryPrimitives.ReadUInt64LittleEndian(bytes));
-            bytes = bytes[8..];
-        }
-
-        foreach (byte value in bytes)
-        {
-            crc = BitOperations.Crc32C(crc, value);
-        }
-
-        return ~crc;
     }
 }

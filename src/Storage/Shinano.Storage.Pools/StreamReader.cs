@@ -1,4 +1,5 @@
 using System.Security.Cryptography;
+using Shinano.Linux;
 using ZstdSharp;
 
 namespace Shinano.Storage.Pools;
@@ -45,7 +46,7 @@ internal sealed class StreamReader(Stream input) : IDisposable
             (StreamRecord record, int length) = decoded;
             Memory<byte> payload = _payload.AsMemory(0, length);
             await FillAsync(payload, cancellationToken).ConfigureAwait(false);
-            if (StreamFormat.Checksum(0, payload.Span) != record.Checksum)
+            if (Crc32C.Compute(payload.Span) != record.Checksum)
             {
                 throw new VolumeException($"{Invalid} (checksum mismatch in record {count})");
             }

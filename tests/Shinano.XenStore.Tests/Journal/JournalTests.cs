@@ -1,5 +1,6 @@
 using System.Buffers;
 using CsCheck;
+using Shinano.Linux;
 using Shinano.XenAbi;
 using Shinano.XenStore.Protocol;
 using Shinano.XenStore.Server.Journal;

@@ -51,7 +51,7 @@ internal sealed record SavedDescription
         }
         catch (SavedStateException e)
         {
-            throw new DomainFailureException(CodeOf(e.Error), $"{path}: {e.Message}", e);
+            throw SavedFailure.Of(e, path);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
@@ -96,13 +96,4 @@ internal sealed record SavedDescription
             "the domain's configuration makes no sense");
         return description;
     }
-
-    private static DomainFailureCode CodeOf(SavedStateError error) => error switch
-    {
-        SavedStateError.NotRecognised => DomainFailureCode.NotASavedDomain,
-        SavedStateError.WrongVersion => DomainFailureCode.SavedDomainVersion,
-        SavedStateError.Truncated => DomainFailureCode.SavedDomainTruncated,
-        SavedStateError.Damaged => DomainFailureCode.SavedDomainDamaged,
-        _ => DomainFailureCode.SavedDomainSenseless,
-    };
 }

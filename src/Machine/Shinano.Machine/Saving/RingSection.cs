@@ -48,13 +48,7 @@ internal sealed record RingSection(XenStoreRingState? Store, IReadOnlyList<Devic
         XenStoreRingState? store = null;
         if (reader.GetFlag())
         {
-            uint[] transactions = new uint[reader.GetCount(RelayHello.MaximumTransactions)];
-            foreach (ref uint id in transactions.AsSpan())
-            {
-                id = reader.Get<uint>();
-            }
-
-            RingRelayState relay = new(transactions, reader.GetBytes(XenStoreLimits.MaximumMessage));
+            RingRelayState relay = new(GetNumbers(reader, RelayHello.MaximumTransactions), reader.GetBytes(XenStoreLimits.MaximumMessage));
             store = new XenStoreRingState(relay, reader.GetBytes(MostUndelivered));
         }
 
@@ -74,17 +68,21 @@ internal sealed record RingSection(XenStoreRingState? Store, IReadOnlyList<Devic
         List<KeptGrants> kept = [];
         for (uint left = reader.GetCount(MostQueues); left > 0; left--)
         {
-            string queue = GetText(reader);
-            uint[] references = new uint[reader.GetCount(MostGrants)];
-            foreach (ref uint reference in references.AsSpan())
-            {
-                reference = reader.Get<uint>();
-            }
-
-            kept.Add(new KeptGrants(queue, references));
+            kept.Add(new KeptGrants(GetText(reader), GetNumbers(reader, MostGrants)));
         }
 
         return kept;
+    }
+
+    private static uint[] GetNumbers(StateReader reader, uint most)
+    {
+        uint[] numbers = new uint[reader.GetCount(most)];
+        foreach (ref uint number in numbers.AsSpan())
+        {
+            number = reader.Get<uint>();
+        }
+
+        return numbers;
     }
 
     private static void PutText(StateWriter writer, string text) => writer.PutBytes(Encoding.UTF8.GetBytes(text));

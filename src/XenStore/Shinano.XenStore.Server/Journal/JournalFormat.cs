@@ -1,5 +1,6 @@
 using System.Buffers;
 using System.Buffers.Binary;
+using Shinano.Linux;
 using Shinano.XenStore.Server.Tree;
 
 namespace Shinano.XenStore.Server.Journal;

@@ -1,11 +1,12 @@
-using Shinano.Control.Api.Domains;
 using Shinano.SavedState;
 
-namespace Shinano.Machine.Saving;
+namespace Shinano.Control.Api.Domains;
 
 /// <summary>What is wrong with a saved domain, as xend and its clients name it.</summary>
-internal static class SavedFailure
+public static class SavedFailure
 {
+    /// <param name="e">What the file was refused for.</param>
+    /// <param name="path">The file.</param>
     public static DomainFailureException Of(SavedStateException e, string path) => new(
         e.Error switch
         {
