@@ -1,40 +1,15 @@
 using Shinano.Control.GuestPackages;
-using Shinano.Linux;
 
 namespace Shinano.EndToEnd.Tests;
 
-/// <summary>The quickstart's guest with Linux's network front end, and passt; a test without these packages is skipped.</summary>
-public sealed class NetworkGuestFiles : IAsyncLifetime
+/// <summary>The quickstart's guest with Linux's network front end, and passt.</summary>
+public sealed class NetworkGuestFiles : GuestFixture
 {
-    private QuickstartGuest? _guest;
-    private string? _missing;
+    public override string Boot => $"{base.Boot}\nmemory = 192";
 
-    /// <summary>Lines of a configuration that boots the guest.</summary>
-    public string Boot
+    protected override async Task<QuickstartGuest> PrepareAsync(GuestPackageCache cache)
     {
-        get
-        {
-            Assert.SkipWhen(_guest is null, _missing ?? "not prepared");
-            return $"kernel = \"{_guest.KernelPath}\"\nramdisk = \"{_guest.RamdiskPath}\"\nextra = \"console=hvc0 quiet\"\nmemory = 192";
-        }
+        await UsePasstAsync(cache);
+        return await QuickstartGuest.PrepareAsync(cache, modules: ["xen_netfront"]);
     }
-
-    public async ValueTask InitializeAsync()
-    {
-        try
-        {
-            GuestPackageCache cache = new(ShinanoPaths.Current.CacheDirectory);
-            GuestPackage passt = await cache.GetAsync("passt");
-
-            // Homes of tests have caches of their own.
-            Environment.SetEnvironmentVariable("SHINANO_PASST", Path.Combine(passt.Directory, "usr/bin/passt"));
-            _guest = await QuickstartGuest.PrepareAsync(cache, modules: ["xen_netfront"]);
-        }
-        catch (GuestPackageUnavailableException e)
-        {
-            _missing = e.Message;
-        }
-    }
-
-    public ValueTask DisposeAsync() => ValueTask.CompletedTask;
 }

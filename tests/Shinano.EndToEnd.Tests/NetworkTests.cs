@@ -22,16 +22,16 @@ public sealed class NetworkTests(NetworkGuestFiles files) : IClassFixture<Networ
         string path = host.Configuration("net", $"{files.Boot}\nvcpus = 2\nvif = [ 'type=user,loopback=yes,forward=tcp:{forward}:7' ]");
         using Process xm = host.Start("xm", ["create", "-c", path]);
         await xm.StandardInput.WriteLineAsync("ifconfig eth0 up; udhcpc -i eth0 -n -q -t 20 -T 1");
-        Assert.Contains("10.0.2.15", await ReadUntilAsync(xm, "dhcp="), StringComparison.Ordinal);
+        Assert.Contains("10.0.2.15", await GuestConsole.ReadUntilAsync(xm, "dhcp="), StringComparison.Ordinal);
         await xm.StandardInput.WriteLineAsync("ls -d /sys/class/net/eth0/queues/rx-* | wc -l | sed 's/^/queues=/'");
-        Assert.Contains("queues=2", await ReadUntilAsync(xm, "queues="), StringComparison.Ordinal);
+        Assert.Contains("queues=2", await GuestConsole.ReadUntilAsync(xm, "queues="), StringComparison.Ordinal);
 
         // Debian 12's passt loses the host's FIN when the guest's came first: the host closes first here.
         await xm.StandardInput.WriteLineAsync($"(echo to-the-host; sleep 2) | nc 10.0.2.2 {port} | sed 's/^/heard=/'");
-        Assert.Contains("heard=from-the-host", await ReadUntilAsync(xm, "heard="), StringComparison.Ordinal);
+        Assert.Contains("heard=from-the-host", await GuestConsole.ReadUntilAsync(xm, "heard="), StringComparison.Ordinal);
         Assert.Equal("to-the-host", await heard);
         await xm.StandardInput.WriteLineAsync("nc -l -p 7 -e cat & sleep 1; echo li''stening");
-        await ReadUntilAsync(xm, "listening");
+        await GuestConsole.ReadUntilAsync(xm, "listening");
         using (TcpClient client = new())
         {
             await client.ConnectAsync(IPAddress.Loopback, forward, Cancellation);
@@ -40,8 +40,8 @@ public sealed class NetworkTests(NetworkGuestFiles files) : IClassFixture<Networ
             Assert.Equal("through the forward", await reader.ReadLineAsync(Cancellation));
         }
 
-        Assert.Equal("connected", (await SucceedAsync(host, "xenstore-read", "/local/domain/0/backend/vif/1/0/hotplug-status")).Output.Trim());
-        Assert.Equal("vnic1", (await SucceedAsync(host, "xenstore-read", "/local/domain/0/backend/vif/1/0/nic")).Output.Trim());
+        Assert.Equal("connected", (await host.SucceedAsync("xenstore-read", "/local/domain/0/backend/vif/1/0/hotplug-status")).Output.Trim());
+        Assert.Equal("vnic1", (await host.SucceedAsync("xenstore-read", "/local/domain/0/backend/vif/1/0/nic")).Output.Trim());
         await xm.StandardInput.WriteLineAsync("poweroff -f");
         await xm.WaitForExitAsync(Cancellation);
         Assert.Equal(0, xm.ExitCode);
@@ -63,42 +63,42 @@ public sealed class NetworkTests(NetworkGuestFiles files) : IClassFixture<Networ
     {
         await using Host host = Host.Create();
         string Configuration(string name, string mac) => host.Configuration(name, $"{files.Boot}\nvif = [ 'mac={mac},bridge=xenbr0,rate=20Mb/s' ]");
-        await SucceedAsync(host, "xm", "create", Configuration("one", "00:16:3e:00:00:01"));
+        await host.SucceedAsync("xm", "create", Configuration("one", "00:16:3e:00:00:01"));
         using Process one = host.Start("xm", ["console", "one"]);
         using Process two = host.Start("xm", ["create", "-c", Configuration("two", "00:16:3e:00:00:02")]);
         await one.StandardInput.WriteLineAsync("ifconfig eth0 up; udhcpc -i eth0 -n -q -t 20 -T 1");
-        Assert.Contains("10.0.2.15", await ReadUntilAsync(one, "dhcp="), StringComparison.Ordinal);
+        Assert.Contains("10.0.2.15", await GuestConsole.ReadUntilAsync(one, "dhcp="), StringComparison.Ordinal);
         await two.StandardInput.WriteLineAsync("ifconfig eth0 up; udhcpc -i eth0 -n -q -t 20 -T 1");
-        Assert.Contains("10.0.2.16", await ReadUntilAsync(two, "dhcp="), StringComparison.Ordinal);
+        Assert.Contains("10.0.2.16", await GuestConsole.ReadUntilAsync(two, "dhcp="), StringComparison.Ordinal);
         await PingAsync(two, "10.0.2.15");
-        Assert.Contains("20Mb/s", (await SucceedAsync(host, "xvnic", "list")).Output, StringComparison.Ordinal);
+        Assert.Contains("20Mb/s", (await host.SucceedAsync("xvnic", "list")).Output, StringComparison.Ordinal);
 
         string capture = Path.Combine(host.Home, "ping.pcap");
-        await SucceedAsync(host, "xvnic", "capture", "start", "vnic1", capture);
+        await host.SucceedAsync("xvnic", "capture", "start", "vnic1", capture);
         await PingAsync(two, "10.0.2.15");
-        Assert.DoesNotContain(": 0 frames", (await SucceedAsync(host, "xvnic", "capture", "stop", "vnic1")).Output, StringComparison.Ordinal);
+        Assert.DoesNotContain(": 0 frames", (await host.SucceedAsync("xvnic", "capture", "stop", "vnic1")).Output, StringComparison.Ordinal);
         Assert.Equal(0xa1b23c4d, BitConverter.ToUInt32(await File.ReadAllBytesAsync(capture, Cancellation)));
 
         await KillAsync(host, "Shinano.Control.Daemon.dll");
         await PingAsync(two, "10.0.2.15");
-        Assert.Contains("up", (await SucceedAsync(host, "xvnic", "show", "vnic2")).Output, StringComparison.Ordinal);
+        Assert.Contains("up", (await host.SucceedAsync("xvnic", "show", "vnic2")).Output, StringComparison.Ordinal);
         await KillAsync(host, "Shinano.Network.Switch.dll");
 
         // xend starts another and makes the vnics again; the domains connect by themselves.
         await two.StandardInput.WriteLineAsync("until ping -c 1 -W 1 10.0.2.15 >/dev/null; do :; done; echo ag''ain=yes");
-        await ReadUntilAsync(two, "again=yes");
+        await GuestConsole.ReadUntilAsync(two, "again=yes");
 
-        await SucceedAsync(host, "xm", "network-detach", "two", "0");
-        Assert.DoesNotContain("vnic2", (await SucceedAsync(host, "xvnic", "list")).Output, StringComparison.Ordinal);
-        await SucceedAsync(host, "xm", "network-attach", "two", "mac=00:16:3e:00:00:03", "bridge=xenbr0");
+        await host.SucceedAsync("xm", "network-detach", "two", "0");
+        Assert.DoesNotContain("vnic2", (await host.SucceedAsync("xvnic", "list")).Output, StringComparison.Ordinal);
+        await host.SucceedAsync("xm", "network-attach", "two", "mac=00:16:3e:00:00:03", "bridge=xenbr0");
         await two.StandardInput.WriteLineAsync("until ifconfig eth0 up 2>/dev/null; do :; done; udhcpc -i eth0 -n -q -t 20 -T 1");
-        Assert.Contains("10.0.2.16", await ReadUntilAsync(two, "dhcp="), StringComparison.Ordinal);
+        Assert.Contains("10.0.2.16", await GuestConsole.ReadUntilAsync(two, "dhcp="), StringComparison.Ordinal);
         await PingAsync(two, "10.0.2.15");
-        Assert.Matches(@"0 +0 +00:16:3e:00:00:03 +0 +4 ", (await SucceedAsync(host, "xm", "network-list", "two")).Output);
-        await SucceedAsync(host, "xm", "destroy", "one");
-        await SucceedAsync(host, "xm", "destroy", "two");
-        Assert.DoesNotContain("vnic", (await SucceedAsync(host, "xvnic", "list")).Output, StringComparison.Ordinal);
-        Assert.DoesNotContain("mac", (await SucceedAsync(host, "xenstore-ls", "/local/domain/0")).Output, StringComparison.Ordinal);
+        Assert.Matches(@"0 +0 +00:16:3e:00:00:03 +0 +4 ", (await host.SucceedAsync("xm", "network-list", "two")).Output);
+        await host.SucceedAsync("xm", "destroy", "one");
+        await host.SucceedAsync("xm", "destroy", "two");
+        Assert.DoesNotContain("vnic", (await host.SucceedAsync("xvnic", "list")).Output, StringComparison.Ordinal);
+        Assert.DoesNotContain("mac", (await host.SucceedAsync("xenstore-ls", "/local/domain/0")).Output, StringComparison.Ordinal);
     }
 
     [Fact]
@@ -117,12 +117,12 @@ public sealed class NetworkTests(NetworkGuestFiles files) : IClassFixture<Networ
             using Process one = host.Start("xm", ["create", "-c", Configuration("one")]);
             await one.StandardInput.WriteLineAsync("ifconfig eth0 10.9.0.2 up");
             await PingAsync(one, "10.9.0.1");
-            Assert.Contains("tap", (await SucceedAsync(host, "xvnic", "list")).Output, StringComparison.Ordinal);
+            Assert.Contains("tap", (await host.SucceedAsync("xvnic", "list")).Output, StringComparison.Ordinal);
             using Process two = host.Start("xm", ["create", "-c", Configuration("two")]);
             await two.StandardInput.WriteLineAsync("ifconfig eth0 10.9.0.3 up");
             await PingAsync(two, "10.9.0.2");
-            await SucceedAsync(host, "xm", "destroy", "one");
-            await SucceedAsync(host, "xm", "destroy", "two");
+            await host.SucceedAsync("xm", "destroy", "one");
+            await host.SucceedAsync("xm", "destroy", "two");
         }
         finally
         {
@@ -140,7 +140,7 @@ public sealed class NetworkTests(NetworkGuestFiles files) : IClassFixture<Networ
     private static async Task PingAsync(Process xm, string address)
     {
         await xm.StandardInput.WriteLineAsync($"ping -c 3 -W 5 {address} | grep -o '[0-9] packets received' | sed 's/^/ping=/'");
-        Assert.Contains("ping=3", await ReadUntilAsync(xm, "ping="), StringComparison.Ordinal);
+        Assert.Contains("ping=3", await GuestConsole.ReadUntilAsync(xm, "ping="), StringComparison.Ordinal);
     }
 
     private static async Task KillAsync(Host host, string program)
@@ -165,26 +165,5 @@ public sealed class NetworkTests(NetworkGuestFiles files) : IClassFixture<Networ
         string line = await reader.ReadLineAsync(Cancellation) ?? "";
         await client.GetStream().WriteAsync("from-the-host\n"u8.ToArray(), Cancellation);
         return line;
-    }
-
-    /// <summary>Reads the console until a line has a word in it that the guest did not echo.</summary>
-    private static async Task<string> ReadUntilAsync(Process xm, string word)
-    {
-        while (await xm.StandardOutput.ReadLineAsync(Cancellation) is { } line)
-        {
-            if (line.TrimStart().StartsWith(word, StringComparison.Ordinal))
-            {
-                return line;
-            }
-        }
-
-        throw new EndOfStreamException($"the console ended before '{word}'");
-    }
-
-    private static async Task<ToolResult> SucceedAsync(Host host, string tool, params string[] arguments)
-    {
-        ToolResult result = await host.RunAsync(tool, arguments);
-        Assert.True(result.ExitCode == 0, result.ToString());
-        return result;
     }
 }

@@ -27,7 +27,7 @@ public sealed class SaveTests(SaveGuestFiles files) : IClassFixture<SaveGuestFil
         {
             await xm.StandardInput.WriteLineAsync(
                 "dmesg -c >/dev/null; secret=$((6*7)); head -c 3000000 /dev/urandom >/data; md5sum /data >/sum; (while :; do :; done) & read up rest </proc/uptime; echo lo''oping=$up");
-            await ReadUntilAsync(xm, "looping=");
+            await GuestConsole.ReadUntilAsync(xm, "looping=");
             await host.SucceedAsync("xm", "save", "aside", saved);
             await xm.WaitForExitAsync(Cancellation);
             Assert.Equal(21, xm.ExitCode);
@@ -38,15 +38,15 @@ public sealed class SaveTests(SaveGuestFiles files) : IClassFixture<SaveGuestFil
         for (int round = 0; round < 2; round++)
         {
             using Process xm = host.Start("xm", ["restore", "-c", saved]);
-            Assert.Contains("looping=", await ReadUntilAsync(xm, "looping="), StringComparison.Ordinal);
+            Assert.Contains("looping=", await GuestConsole.ReadUntilAsync(xm, "looping="), StringComparison.Ordinal);
             await xm.StandardInput.WriteLineAsync("md5sum -c /sum; echo sec''ret=$secret; jobs; kill %1; " + Trouble);
-            Assert.Contains("OK", await ReadUntilAsync(xm, "/data:"), StringComparison.Ordinal);
-            Assert.Equal("secret=42", await ReadUntilAsync(xm, "secret="));
-            Assert.Contains("Running", await ReadUntilAsync(xm, "[1]+"), StringComparison.Ordinal);
-            Assert.Equal("trouble=0", await ReadUntilAsync(xm, "trouble="));
+            Assert.Contains("OK", await GuestConsole.ReadUntilAsync(xm, "/data:"), StringComparison.Ordinal);
+            Assert.Equal("secret=42", await GuestConsole.ReadUntilAsync(xm, "secret="));
+            Assert.Contains("Running", await GuestConsole.ReadUntilAsync(xm, "[1]+"), StringComparison.Ordinal);
+            Assert.Equal("trouble=0", await GuestConsole.ReadUntilAsync(xm, "trouble="));
             await xm.StandardInput.WriteLineAsync(
                 "read now rest </proc/uptime; awk \"BEGIN { print (($now >= $up && $now < $up + 60) ? \\\"ti\\\" \\\"me=good\\\" : \\\"ti\\\" \\\"me=$up,$now\\\") }\"; poweroff -f");
-            Assert.Equal("time=good", await ReadUntilAsync(xm, "time="));
+            Assert.Equal("time=good", await GuestConsole.ReadUntilAsync(xm, "time="));
             await xm.WaitForExitAsync(Cancellation);
             Assert.Equal(0, xm.ExitCode);
         }
@@ -70,13 +70,13 @@ public sealed class SaveTests(SaveGuestFiles files) : IClassFixture<SaveGuestFil
         using (Process xm = host.Start("xm", ["create", "-c", path]))
         {
             await xm.StandardInput.WriteLineAsync("mkdir -p /mnt; mount -t ext4 /dev/xvda /mnt; ifconfig eth0 up; udhcpc -i eth0 -n -q -t 20 -T 1");
-            await ReadUntilAsync(xm, "dhcp=");
+            await GuestConsole.ReadUntilAsync(xm, "dhcp=");
 
             // Disk and network are busy while the domain is saved.
             await xm.StandardInput.WriteLineAsync(
                 "dmesg -c >/dev/null; (i=0; while :; do i=$((i+1)); dd if=/dev/urandom of=/mnt/$((i % 8)) bs=64k count=16 conv=fsync 2>/dev/null; echo $i >/mnt/count; done) & "
                 + "(while :; do nc -l -p 7 -e cat; done) & " + Listens + "echo bu''sy=1");
-            await ReadUntilAsync(xm, "busy=");
+            await GuestConsole.ReadUntilAsync(xm, "busy=");
             await EchoAsync(forward, "before");
             await host.SucceedAsync("xm", "save", "net", saved);
             await xm.WaitForExitAsync(Cancellation);
@@ -84,15 +84,15 @@ public sealed class SaveTests(SaveGuestFiles files) : IClassFixture<SaveGuestFil
 
         using (Process xm = host.Start("xm", ["restore", "-c", saved]))
         {
-            await ReadUntilAsync(xm, "busy=");
+            await GuestConsole.ReadUntilAsync(xm, "busy=");
             await xm.StandardInput.WriteLineAsync("before=$(cat /mnt/count); while [ $(cat /mnt/count) -lt $((before + 3)) ]; do :; done; "
                 // A new passt learns where the guest is from its first frame.
                 + "until arping -f -c 2 -I eth0 10.0.2.2; do :; done; " + Listens + "echo dis''k=goes-on");
-            Assert.Equal("disk=goes-on", await ReadUntilAsync(xm, "disk="));
+            Assert.Equal("disk=goes-on", await GuestConsole.ReadUntilAsync(xm, "disk="));
             await EchoAsync(forward, "after");
             await xm.StandardInput.WriteLineAsync("kill %1; wait %1; sync; umount /mnt && echo umou''nted=1; " + Trouble);
-            await ReadUntilAsync(xm, "umounted=1");
-            Assert.Equal("trouble=0", await ReadUntilAsync(xm, "trouble="));
+            await GuestConsole.ReadUntilAsync(xm, "umounted=1");
+            Assert.Equal("trouble=0", await GuestConsole.ReadUntilAsync(xm, "trouble="));
             Assert.Contains("51712", (await host.SucceedAsync("xm", "block-list", "net")).Output, StringComparison.Ordinal);
 
             // What the guest knows by the number that the domain had before: the back end's state, which it watches.
@@ -102,10 +102,7 @@ public sealed class SaveTests(SaveGuestFiles files) : IClassFixture<SaveGuestFil
             Assert.Equal(0, xm.ExitCode);
         }
 
-        using Process check = Process.Start(new ProcessStartInfo("/usr/sbin/e2fsck", ["-f", "-n", image]) { RedirectStandardOutput = true })!;
-        string said = await check.StandardOutput.ReadToEndAsync(Cancellation);
-        await check.WaitForExitAsync(Cancellation);
-        Assert.True(check.ExitCode == 0, said);
+        await Ext4.AssertCleanAsync(image);
     }
 
     [Fact]
@@ -118,7 +115,7 @@ public sealed class SaveTests(SaveGuestFiles files) : IClassFixture<SaveGuestFil
         string path = host.Configuration("cp", $"memory = 192\nvcpus = 2\n{files.Boot}\ndisk = [ 'file:{image},xvda,w' ]");
         using Process xm = host.Start("xm", ["create", "-c", path]);
         await xm.StandardInput.WriteLineAsync("dmesg -c >/dev/null; (while :; do dd if=/dev/zero of=/dev/xvda bs=64k count=16 conv=fsync 2>/dev/null; done) & echo bu''sy=1");
-        await ReadUntilAsync(xm, "busy=");
+        await GuestConsole.ReadUntilAsync(xm, "busy=");
         Assert.Contains("cannot be written", await RefusedAsync(host, "save", "cp", "/proc/nowhere/file"), StringComparison.Ordinal);
         Assert.Contains("no saved domain", await RefusedAsync(host, "save", "cp", image), StringComparison.Ordinal);
         if (File.Exists("/dev/full"))
@@ -130,8 +127,8 @@ public sealed class SaveTests(SaveGuestFiles files) : IClassFixture<SaveGuestFil
         await host.SucceedAsync("xm", "save", "-c", "cp", saved);
         await host.SucceedAsync("xm", "save", "-c", "cp", saved);
         await xm.StandardInput.WriteLineAsync("kill %1; wait %1; echo al''ive=1; " + Trouble);
-        await ReadUntilAsync(xm, "alive=1");
-        Assert.Equal("trouble=0", await ReadUntilAsync(xm, "trouble="));
+        await GuestConsole.ReadUntilAsync(xm, "alive=1");
+        Assert.Equal("trouble=0", await GuestConsole.ReadUntilAsync(xm, "trouble="));
         Assert.Contains("exists already", await RefusedAsync(host, "restore", saved), StringComparison.Ordinal);
         await host.SucceedAsync("xm", "save", "-p", "cp", saved);
         Assert.Matches(@"cp .*--p---", (await host.SucceedAsync("xm", "list")).Output);
@@ -186,21 +183,5 @@ public sealed class SaveTests(SaveGuestFiles files) : IClassFixture<SaveGuestFil
         await client.GetStream().WriteAsync(Encoding.ASCII.GetBytes(line + "\n"), Cancellation);
         using StreamReader reader = new(client.GetStream(), Encoding.ASCII);
         Assert.Equal(line, await reader.ReadLineAsync(Cancellation));
-    }
-
-    /// <summary>Reads the console until a line begins with a word that the guest did not echo.</summary>
-    private static async Task<string> ReadUntilAsync(Process xm, string word)
-    {
-        List<string> seen = [];
-        while (await xm.StandardOutput.ReadLineAsync(Cancellation) is { } line)
-        {
-            seen.Add(line);
-            if (line.TrimStart().StartsWith(word, StringComparison.Ordinal))
-            {
-                return line.Trim();
-            }
-        }
-
-        throw new EndOfStreamException($"the console ended before '{word}': {string.Join('\n', seen)}\n{await xm.StandardError.ReadToEndAsync(Cancellation)}");
     }
 }

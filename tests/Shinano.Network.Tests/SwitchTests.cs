@@ -22,6 +22,8 @@ public sealed class SwitchTests : IAsyncLifetime
     private JsonRpc _connection = null!;
     private ISwitchControl _control = null!;
 
+    private static readonly MacAddress Gateway = new(0x52550a000202);
+
     private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
 
     public async ValueTask InitializeAsync()
@@ -104,15 +106,8 @@ public sealed class SwitchTests : IAsyncLifetime
     [Fact]
     public async Task A_nat_has_its_vnic_alone_and_its_end_is_told()
     {
-        string path = Path.Combine(_directory.FullName, "nat");
-        using Socket passt = new(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
-        passt.Bind(new UnixDomainSocketEndPoint(path));
-        passt.Listen();
-        MacAddress gateway = new(0x52550a000202);
-        await _control.AddVnicAsync(
-            Spec("vnic1", TokenA, A) with { Nat = new NatSpec { SocketPath = path, Mac = gateway.ToString(), Addresses = ["10.0.2.2"] } }, Cancellation);
+        using Socket nat = await AddNatAsync();
         await _control.AddVnicAsync(Spec("vnic2", TokenB, B), Cancellation);
-        using Socket nat = await passt.AcceptAsync(Cancellation);
         await using Peer a = await Peer.ConnectAsync(_paths.Links, TokenA, this);
         await using Peer b = await Peer.ConnectAsync(_paths.Links, TokenB, this);
         byte[] request = Arp(A, "10.0.2.15", "10.0.2.2");
@@ -121,7 +116,7 @@ public sealed class SwitchTests : IAsyncLifetime
         Assert.True(await nat.ReceiveAllAsync(heard, Cancellation));
         Assert.Equal([0, 0, 0, (byte)request.Length, .. request], heard);
 
-        byte[] answer = Plain(gateway, A);
+        byte[] answer = Plain(Gateway, A);
         await nat.SendAllAsync(new byte[] { 0, 0, 0, (byte)answer.Length }.Concat(answer).ToArray(), Cancellation);
         Assert.Equal(answer, (await a.ReceiveAsync()).Frame);
         await a.SendAsync(Plain(A, B), default);
@@ -134,14 +129,7 @@ public sealed class SwitchTests : IAsyncLifetime
     [Fact]
     public async Task Connections_to_a_guest_that_has_said_nothing_yet_are_refused_and_shown_to_it()
     {
-        string path = Path.Combine(_directory.FullName, "nat");
-        using Socket passt = new(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
-        passt.Bind(new UnixDomainSocketEndPoint(path));
-        passt.Listen();
-        MacAddress gateway = new(0x52550a000202);
-        await _control.AddVnicAsync(
-            Spec("vnic1", TokenA, A) with { Nat = new NatSpec { SocketPath = path, Mac = gateway.ToString(), Addresses = ["10.0.2.2"] } }, Cancellation);
-        using Socket nat = await passt.AcceptAsync(Cancellation);
+        using Socket nat = await AddNatAsync();
         byte[] asks = [0, 0, 0, 54, .. Tcp([], flags: 0x02)];
         byte[] refused = new byte[4 + ConnectionRefusal.Size];
 
@@ -164,6 +152,19 @@ public sealed class SwitchTests : IAsyncLifetime
         await a.SendAsync(request, default);
         Assert.True(await nat.ReceiveAllAsync(heard, Cancellation));
         Assert.Equal(request, heard[4..]);
+    }
+
+    /// <summary>Adds vnic1 behind a NAT that the test plays.</summary>
+    /// <returns>The switch's connection to it.</returns>
+    private async Task<Socket> AddNatAsync()
+    {
+        string path = Path.Combine(_directory.FullName, "nat");
+        using Socket passt = new(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+        passt.Bind(new UnixDomainSocketEndPoint(path));
+        passt.Listen();
+        await _control.AddVnicAsync(
+            Spec("vnic1", TokenA, A) with { Nat = new NatSpec { SocketPath = path, Mac = Gateway.ToString(), Addresses = ["10.0.2.2"] } }, Cancellation);
+        return await passt.AcceptAsync(Cancellation);
     }
 
     private static VnicSpec Spec(string name, string token, MacAddress mac) => new() { Name = name, Token = token, Mac = mac.ToString(), Bridge = "br" };
