@@ -48,11 +48,14 @@ public sealed class BootTests(ITestOutputHelper output)
         return data;
     }
 
-    /// <summary>The least memory with which Debian's kernels of Linux 6.1 come to user space (README, docs/benchmarks.md); with less they panic for want of it.</summary>
+    /// <summary>
+    /// The memory from which the README promises that Debian's kernels come to user space: some more than the least with which one was seen to (docs/benchmarks.md), which differs from
+    /// boot to boot and from one update of Debian's to the next.
+    /// </summary>
     [Theory]
-    [InlineData(QuickstartGuest.CloudKernel, 72)]
-    [InlineData(QuickstartGuest.GeneralKernel, 84)]
-    public async Task AKernelBootsWithItsLeastMemory(string kernel, int megabytes)
+    [InlineData(QuickstartGuest.CloudKernel, 80)]
+    [InlineData(QuickstartGuest.GeneralKernel, 96)]
+    public async Task AKernelBootsWithLittleMemory(string kernel, int megabytes)
     {
         var guest = await GuestRun.PrepareAsync(kernel, Script, [], Cancellation);
         var run = await GuestRun.RunAsync(guest, 1, $"{megabytes}M", Cancellation);
