@@ -49,6 +49,7 @@ internal static class DomainCommand
         // Before anything of the guest is read, and before this process may no more run programs or open network sockets: the one that holds the TCP port.
         using VncGate? gate = spec.Vnc is { } vnc ? await VncGate.StartAsync(vnc).ConfigureAwait(false) : null;
         using ControlServer server = new(spec.ControlSocketPath, events => control = new DomainControl(spec, gate?.Port, events));
+        server.Deserted += () => _ = control!.AbandonAsync();
         using PosixSignalRegistration terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, context =>
         {
             context.Cancel = true;
