@@ -6,6 +6,7 @@ using Shinano.Hypervisor.Saving;
 using Shinano.Hypervisor.Tests.Time;
 using Shinano.Hypervisor.Time;
 using Shinano.Hypervisor.Traps;
+using Shinano.Memory;
 using Shinano.SavedState;
 using Shinano.XenAbi;
 
@@ -86,6 +87,25 @@ public sealed unsafe class DomainStateTests
         Assert.Equal(saved, after.Now);
         ticks += 2_500_000_000;
         Assert.InRange(after.Now, saved + 999_999_000, saved + 1_000_000_000);
+    }
+
+    [Fact]
+    public void A_domain_of_more_frames_than_a_list_may_have_is_saved_in_several()
+    {
+        const ulong Pages = SpaceState.MostFrames + 3;
+        MachineSpace space = MachineSpace.Create(Pages, 1);
+        using GuestMemory memory = space.Memory;
+        Domain domain = new(new DomainId(1), Guid.NewGuid(), memory, 1);
+        space.ClaimInitial(Pages);
+        List<byte[]> lists = [.. SpaceState.SaveFrames(new MmuHypercalls(domain, space)).Select(list => list.Written.ToArray())];
+        Assert.Equal([sizeof(uint) + (16 * SpaceState.MostFrames), sizeof(uint) + (16 * 3)], lists.Select(list => list.Length));
+        Assert.All(lists, list => Assert.InRange(list.Length, 0, SavedStateFormat.MaximumPayload));
+        MachineSpace restored = MachineSpace.Create(Pages, 1);
+        using GuestMemory other = restored.Memory;
+        MmuHypercalls mmu = new(new Domain(new DomainId(2), Guid.NewGuid(), other, 1), restored);
+        lists.ForEach(list => SpaceState.LoadFrames(new StateReader(list), mmu));
+        Assert.Equal(Pages, restored.TotalPages);
+        Assert.Throws<SavedStateException>(() => SpaceState.LoadFrames(new StateReader(lists[1]), mmu));
     }
 
     [Fact]
