@@ -86,6 +86,8 @@ public sealed class SaveTests(SaveGuestFiles files) : IClassFixture<SaveGuestFil
             await GuestConsole.ReadUntilAsync(xm, "busy=");
 
             // The guest has sent nothing yet: it was announced to the new passt.
+            await xm.StandardInput.WriteLineAsync(Listens + "echo list''ens=1");
+            await GuestConsole.ReadUntilAsync(xm, "listens=");
             await EchoAsync(forward, "after");
             await xm.StandardInput.WriteLineAsync("before=$(cat /mnt/count); while [ $(cat /mnt/count) -lt $((before + 3)) ]; do :; done; echo dis''k=goes-on");
             Assert.Equal("disk=goes-on", await GuestConsole.ReadUntilAsync(xm, "disk="));

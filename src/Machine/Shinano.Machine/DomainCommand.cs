@@ -11,6 +11,8 @@ namespace Shinano.Machine;
 /// <summary><c>domain --spec FILE</c>: the domain process that xend starts.</summary>
 internal static class DomainCommand
 {
+    private const PosixSignal FileSizeExceeded = (PosixSignal)25; // SIGXFSZ, asm/signal.h
+
     /// <summary>Serves the control channel until the domain is destroyed.</summary>
     /// <returns>The process's exit code.</returns>
     public static async Task<int> RunAsync(string specPath)
@@ -55,6 +57,9 @@ internal static class DomainCommand
             context.Cancel = true;
             _ = control!.DestroyAsync(CancellationToken.None);
         });
+
+        // setrlimit(2): a file that may not grow further is an error of its write, and not the end of the domain.
+        using PosixSignalRegistration fileLimit = PosixSignalRegistration.Create(FileSizeExceeded, context => context.Cancel = true);
 
         // Nothing of the guest has been looked at yet. Sockets and files are opened under these rules from here on.
         ProcessConfinement.ForbidNewPrivileges();
