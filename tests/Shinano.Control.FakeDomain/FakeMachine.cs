@@ -1,6 +1,8 @@
 using Shinano.Control.Api.Domains;
 using Shinano.Control.Api.Domains.Devices;
+using Shinano.Linux;
 using Shinano.SavedState;
+using Shinano.Storage.Pools;
 
 namespace Shinano.Control.FakeDomain;
 
@@ -106,7 +108,22 @@ internal sealed class FakeMachine(DomainSpec spec, FakeBehaviour behaviour, Fake
 
     public Task ReconfigureDeviceAsync(DeviceSpec device, CancellationToken cancellationToken) => Task.CompletedTask;
 
-    public Task SnapshotVolumeAsync(string id, string snapshot, CancellationToken cancellationToken) => Task.CompletedTask;
+    /// <summary>The double has no volume open: it asks the pool only.</summary>
+    public async Task SnapshotVolumeAsync(string id, string snapshot, Guid guid, CancellationToken cancellationToken)
+    {
+        if (behaviour.Value("no-snapshot") == id)
+        {
+            throw new DomainFailureException(DomainFailureCode.HostResource, $"{snapshot}: told to fail");
+        }
+
+        VolumeName name = VolumeName.ParseSnapshot(snapshot, "create snapshot");
+        DirectoryPool pool = new VolumePools(ShinanoPaths.Under(Path.GetDirectoryName(spec.LogDirectory)!)).GetDirectoryPool(name, "create snapshot");
+        await pool.SnapshotAsync(name, guid, cancellationToken);
+        if (behaviour.Value("hang-after-snapshot") == id)
+        {
+            await Task.Delay(Timeout.Infinite, CancellationToken.None);
+        }
+    }
 
     public Task<IReadOnlyList<DeviceStatus>> GetDevicesAsync(CancellationToken cancellationToken)
     {

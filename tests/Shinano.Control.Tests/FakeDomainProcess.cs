@@ -103,7 +103,7 @@ internal sealed class FakeDomainProcess(DomainSpec spec) : IDomainProcess
 
     public Task ReconfigureDeviceAsync(DeviceSpec device, CancellationToken cancellationToken) => Task.CompletedTask;
 
-    public Task SnapshotVolumeAsync(string id, string snapshot, CancellationToken cancellationToken) => Task.CompletedTask;
+    public Task SnapshotVolumeAsync(string id, string snapshot, Guid guid, CancellationToken cancellationToken) => Task.CompletedTask;
 
     public Task<IReadOnlyList<DeviceStatus>> GetDevicesAsync(CancellationToken cancellationToken) =>
         Task.FromResult<IReadOnlyList<DeviceStatus>>([.. Attached.Select(device => new DeviceStatus { Kind = device.Kind, Id = device.Id, State = 2 })]);

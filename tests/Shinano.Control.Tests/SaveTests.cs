@@ -84,7 +84,7 @@ public sealed class SaveTests
         foreach ((byte[] content, DomainFailureCode code) in ((byte[], DomainFailureCode)[])
         [
             ([1, 2, 3], DomainFailureCode.NotASavedDomain),
-            ([.. whole.AsSpan(0, 8), 2, .. whole.AsSpan(9)], DomainFailureCode.SavedDomainVersion),
+            ([.. whole.AsSpan(0, 8), 1, .. whole.AsSpan(9)], DomainFailureCode.SavedDomainVersion),
             (whole[..^3], DomainFailureCode.SavedDomainTruncated),
             ([.. whole.AsSpan(0, 60), 0, .. whole.AsSpan(61)], DomainFailureCode.SavedDomainDamaged),
             (Described("{}"), DomainFailureCode.SavedDomainSenseless),

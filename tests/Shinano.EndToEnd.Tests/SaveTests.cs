@@ -2,15 +2,14 @@ using System.Diagnostics;
 using System.Net;
 using System.Net.Sockets;
 using System.Text;
+using Shinano.Control.Api.Domains;
+using StreamJsonRpc;
 
 namespace Shinano.EndToEnd.Tests;
 
 /// <summary>Debian's kernel put aside in a file and taken up again, as a person does it.</summary>
 public sealed class SaveTests(SaveGuestFiles files) : IClassFixture<SaveGuestFiles>
 {
-    /// <summary>What Linux says when something went wrong with its time or its CPUs.</summary>
-    private const string Trouble = "dmesg | grep -cE 'BUG|WARNING: CPU|stall|lockup|Call Trace|I/O error|EXT4-fs error' | sed 's/^/trouble=/'";
-
     private const string Listens = "until netstat -ltn | grep -q ':7 '; do :; done; ";
 
     private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
@@ -39,7 +38,7 @@ public sealed class SaveTests(SaveGuestFiles files) : IClassFixture<SaveGuestFil
         {
             using Process xm = host.Start("xm", ["restore", "-c", saved]);
             Assert.Contains("looping=", await GuestConsole.ReadUntilAsync(xm, "looping="), StringComparison.Ordinal);
-            await xm.StandardInput.WriteLineAsync("md5sum -c /sum; echo sec''ret=$secret; jobs; kill %1; " + Trouble);
+            await xm.StandardInput.WriteLineAsync("md5sum -c /sum; echo sec''ret=$secret; jobs; kill %1; " + KernelTrouble.Count);
             Assert.Contains("OK", await GuestConsole.ReadUntilAsync(xm, "/data:"), StringComparison.Ordinal);
             Assert.Equal("secret=42", await GuestConsole.ReadUntilAsync(xm, "secret="));
             Assert.Contains("Running", await GuestConsole.ReadUntilAsync(xm, "[1]+"), StringComparison.Ordinal);
@@ -85,12 +84,14 @@ public sealed class SaveTests(SaveGuestFiles files) : IClassFixture<SaveGuestFil
         using (Process xm = host.Start("xm", ["restore", "-c", saved]))
         {
             await GuestConsole.ReadUntilAsync(xm, "busy=");
-            await xm.StandardInput.WriteLineAsync("before=$(cat /mnt/count); while [ $(cat /mnt/count) -lt $((before + 3)) ]; do :; done; "
-                // A new passt learns where the guest is from its first frame.
-                + "until arping -f -c 2 -I eth0 10.0.2.2; do :; done; " + Listens + "echo dis''k=goes-on");
-            Assert.Equal("disk=goes-on", await GuestConsole.ReadUntilAsync(xm, "disk="));
+
+            // The guest has sent nothing yet: it was announced to the new passt.
+            await xm.StandardInput.WriteLineAsync(Listens + "echo list''ens=1");
+            await GuestConsole.ReadUntilAsync(xm, "listens=");
             await EchoAsync(forward, "after");
-            await xm.StandardInput.WriteLineAsync("kill %1; wait %1; sync; umount /mnt && echo umou''nted=1; " + Trouble);
+            await xm.StandardInput.WriteLineAsync("before=$(cat /mnt/count); while [ $(cat /mnt/count) -lt $((before + 3)) ]; do :; done; echo dis''k=goes-on");
+            Assert.Equal("disk=goes-on", await GuestConsole.ReadUntilAsync(xm, "disk="));
+            await xm.StandardInput.WriteLineAsync("kill %1; wait %1; sync; umount /mnt && echo umou''nted=1; " + KernelTrouble.Count);
             await GuestConsole.ReadUntilAsync(xm, "umounted=1");
             Assert.Equal("trouble=0", await GuestConsole.ReadUntilAsync(xm, "trouble="));
             Assert.Contains("51712", (await host.SucceedAsync("xm", "block-list", "net")).Output, StringComparison.Ordinal);
@@ -118,15 +119,15 @@ public sealed class SaveTests(SaveGuestFiles files) : IClassFixture<SaveGuestFil
         await GuestConsole.ReadUntilAsync(xm, "busy=");
         Assert.Contains("cannot be written", await RefusedAsync(host, "save", "cp", "/proc/nowhere/file"), StringComparison.Ordinal);
         Assert.Contains("no saved domain", await RefusedAsync(host, "save", "cp", image), StringComparison.Ordinal);
-        if (File.Exists("/dev/full"))
-        {
-            Directory.CreateSymbolicLink(Path.Combine(host.Home, "full.save.partial"), "/dev/full");
-            await RefusedAsync(host, "save", "cp", Path.Combine(host.Home, "full.save"));
-        }
 
+        // A file system that takes no more: here a limit of the process, which is less than the domain needs.
+        await LimitFilesAsync(DomainProcesses.OfDomain(host), "4194304");
+        Assert.Contains("cannot be written", await RefusedAsync(host, "save", "cp", saved), StringComparison.Ordinal);
+        await LimitFilesAsync(DomainProcesses.OfDomain(host), "unlimited");
+        Assert.DoesNotContain(Directory.EnumerateFiles(host.Home), file => file.Contains("partial", StringComparison.Ordinal) || file == saved);
         await host.SucceedAsync("xm", "save", "-c", "cp", saved);
         await host.SucceedAsync("xm", "save", "-c", "cp", saved);
-        await xm.StandardInput.WriteLineAsync("kill %1; wait %1; echo al''ive=1; " + Trouble);
+        await xm.StandardInput.WriteLineAsync("kill %1; wait %1; echo al''ive=1; " + KernelTrouble.Count);
         await GuestConsole.ReadUntilAsync(xm, "alive=1");
         Assert.Equal("trouble=0", await GuestConsole.ReadUntilAsync(xm, "trouble="));
         Assert.Contains("exists already", await RefusedAsync(host, "restore", saved), StringComparison.Ordinal);
@@ -139,6 +140,51 @@ public sealed class SaveTests(SaveGuestFiles files) : IClassFixture<SaveGuestFil
         await host.SucceedAsync("xm", "destroy", "cp");
         await BrokenFilesAsync(host, saved);
         Assert.DoesNotContain("cp", (await host.SucceedAsync("xm", "list")).Output, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_domain_that_was_suspended_by_a_xend_that_is_gone_goes_on_and_there_is_no_file()
+    {
+        await using Host host = Host.Create();
+        string saved = Path.Combine(host.Home, "k.save");
+        string path = host.Configuration("k", $"memory = 192\nvcpus = 2\n{files.Boot}");
+        using Process xm = host.Start("xm", ["create", "-c", path]);
+        using Conversation console = new(xm);
+        await console.TypeAsync("dmesg -c >/dev/null; (while :; do :; done) & echo bu''sy=1\n");
+        await console.UntilAsync("busy=1");
+        using (Process xend = Process.GetProcessById(DomainProcesses.OfXend(host)))
+        {
+            xend.Kill();
+            await xend.WaitForExitAsync(Cancellation);
+        }
+
+        // In its place, as far as it comes.
+        using (Socket socket = new(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified))
+        {
+            await socket.ConnectAsync(new UnixDomainSocketEndPoint(Path.Combine(host.Home, "run", "domains", "1", "control")), Cancellation);
+            (JsonRpc rpc, IDomainProcess domain) = DomainControlChannel.Connect(new NetworkStream(socket), new NoEvents());
+            using (rpc)
+            {
+                await domain.SuspendAsync(Cancellation);
+                Assert.True((await domain.GetStatusAsync(Cancellation)).State.HasFlag(DomainStates.Paused));
+                await domain.WriteStateAsync(saved, [], Cancellation);
+                Assert.True(File.Exists(saved));
+            }
+        }
+
+        await console.TypeAsync("echo al''ive=1; " + KernelTrouble.Count + "\n");
+        await console.UntilAsync("alive=1");
+        await console.UntilAsync("trouble=0");
+        Assert.False(File.Exists(saved));
+        await host.SucceedAsync("xm", "save", "k", saved);
+        Assert.Equal(21, await console.EndAsync());
+    }
+
+    private static async Task LimitFilesAsync(int process, string bytes)
+    {
+        using Process limit = Process.Start("prlimit", ["--pid", $"{process}", $"--fsize={bytes}:unlimited"]);
+        await limit.WaitForExitAsync(Cancellation);
+        Assert.Equal(0, limit.ExitCode);
     }
 
     private static async Task BrokenFilesAsync(Host host, string saved)
@@ -183,5 +229,24 @@ public sealed class SaveTests(SaveGuestFiles files) : IClassFixture<SaveGuestFil
         await client.GetStream().WriteAsync(Encoding.ASCII.GetBytes(line + "\n"), Cancellation);
         using StreamReader reader = new(client.GetStream(), Encoding.ASCII);
         Assert.Equal(line, await reader.ReadLineAsync(Cancellation));
+    }
+
+    private sealed class NoEvents : IDomainEvents
+    {
+        public void Progress(BuildProgress progress)
+        {
+        }
+
+        public void Started()
+        {
+        }
+
+        public void DeviceEnded(string kind, string id)
+        {
+        }
+
+        public void ShutDown(ShutdownReason reason)
+        {
+        }
     }
 }

@@ -41,9 +41,9 @@ public sealed class ScreenTests(ScreenGuestFiles files) : IClassFixture<ScreenGu
 
         // Text fills the picture, and a clear screen is nearly black.
         await viewer.TypeAsync("cat /etc/inittab /etc/inittab /etc/inittab\n", Cancellation);
-        await UntilAsync(viewer, pixels => pixels.Count(pixel => pixel != 0) > 10000);
+        await UntilAsync(viewer, IsFull);
         await viewer.TypeAsync("clear\n", Cancellation);
-        await UntilAsync(viewer, pixels => pixels.Count(pixel => pixel != 0) < 1500);
+        await UntilAsync(viewer, IsClear);
         Assert.Equal((800, 600), (viewer.Width, viewer.Height));
         ToolResult place = await host.XmAsync("vncviewer", "--show", "screen");
         Assert.StartsWith("127.0.0.1:", place.Output, StringComparison.Ordinal);
@@ -52,6 +52,44 @@ public sealed class ScreenTests(ScreenGuestFiles files) : IClassFixture<ScreenGu
         Assert.Equal(0, await console.EndAsync());
         Assert.DoesNotContain(host.Processes(), id => File.Exists($"/proc/{id}/cmdline")
             && File.ReadAllText($"/proc/{id}/cmdline").Contains("vnc-gate", StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public async Task A_saved_screen_is_seen_and_typed_at_again_as_it_was()
+    {
+        await using Host host = Host.Create();
+        string saved = Path.Combine(host.Home, "screen.save");
+        string path = host.Configuration("screen", $"memory = 192\n{files.BootToScreen}\nvfb = [ 'type=vnc,vncdisplay=300' ]");
+        using (Process xm = host.Start("xm", ["create", "-c", path]))
+        {
+            using Conversation console = new(xm);
+            await console.UntilAsync("screen-ready");
+            using RfbViewer viewer = await ConnectAsync(host);
+            await viewer.SetEncodingsAsync(Cancellation, 16);
+            await viewer.TypeAsync("secret=$((6*7)); cat /etc/inittab /etc/inittab /etc/inittab; echo written >/dev/hvc0\n", Cancellation);
+            await console.UntilAsync("written");
+            await UntilAsync(viewer, IsFull);
+            await host.SucceedAsync("xm", "save", "screen", saved);
+            Assert.Equal(21, await console.EndAsync());
+        }
+
+        using Process restored = host.Start("xm", ["restore", "-c", saved]);
+        using Conversation again = new(restored);
+        await again.UntilAsync("written");
+
+        // The first picture is the one that was there: the guest draws nothing anew.
+        using RfbViewer second = await ConnectAsync(host, 2);
+        await second.SetEncodingsAsync(Cancellation, 16);
+        await second.RequestAsync(incremental: false, Cancellation);
+        await second.ReadUpdateAsync(Cancellation);
+        Assert.True(IsFull(second.Pixels));
+        Assert.Equal((800, 600), (second.Width, second.Height));
+        await second.TypeAsync("echo \"typed-$secret!\" > /dev/hvc0\n", Cancellation);
+        await again.UntilAsync("typed-42!");
+        await second.TypeAsync("clear\n", Cancellation);
+        await UntilAsync(second, IsClear);
+        await second.TypeAsync("poweroff -f\n", Cancellation);
+        Assert.Equal(0, await again.EndAsync());
     }
 
     [Fact]
@@ -69,14 +107,18 @@ public sealed class ScreenTests(ScreenGuestFiles files) : IClassFixture<ScreenGu
         Assert.DoesNotContain("taken", (await host.XmAsync("list")).Output, StringComparison.Ordinal);
     }
 
-    private static async Task<RfbViewer> ConnectAsync(Host host)
+    private static bool IsFull(uint[] pixels) => pixels.Count(pixel => pixel != 0) > 10000;
+
+    private static bool IsClear(uint[] pixels) => pixels.Count(pixel => pixel != 0) < 1500;
+
+    private static async Task<RfbViewer> ConnectAsync(Host host, int domain = 1)
     {
-        using Process watch = host.Start("xenstore-watch", ["/local/domain/1/console"]);
+        using Process watch = host.Start("xenstore-watch", [$"/local/domain/{domain}/console"]);
         try
         {
             while (await watch.StandardOutput.ReadLineAsync(Cancellation) is not null)
             {
-                string port = (await host.RunAsync("xenstore-read", ["/local/domain/1/console/vnc-port"])).Output.Trim();
+                string port = (await host.RunAsync("xenstore-read", [$"/local/domain/{domain}/console/vnc-port"])).Output.Trim();
                 if (port.Length > 0)
                 {
                     Socket socket = new(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);

@@ -115,7 +115,9 @@ public sealed class BridgeTests
         Passes(true, Arp(A, "0.0.0.0", "10.0.0.1"));
         Passes(false, Arp(A, "10.0.0.2", "10.0.0.2"));
         Passes(false, Plain(A, B));
-        Assert.Equal(5, a.Counters.Read().Refused);
+        Passes(true, Announcement.Of(A));
+        Passes(false, Announcement.Of(B));
+        Assert.Equal(6, a.Counters.Read().Refused);
     }
 
     [Fact]
@@ -134,7 +136,16 @@ public sealed class BridgeTests
         Send(a, Plain(A, B));
         Send(a, Plain(A, MacAddress.Broadcast));
         Assert.Equal((3, 3), (nat.Frames, b.Take().Length));
+
+        // An announcement is for both.
+        Send(a, Announcement.Of(A));
+        Assert.Equal((4, 1), (nat.Frames, b.Take().Length));
     }
+
+    [Fact]
+    public void An_announcement_is_a_request_of_reverse_arp_for_oneself() => Assert.Equal(
+        "FFFFFFFFFFFF" + "00163E000001" + "8035" + "0001" + "0800" + "06" + "04" + "0003" + "00163E000001" + "00000000" + "00163E000001" + "00000000" + new string('0', 36),
+        Convert.ToHexString(Announcement.Of(new MacAddress(0x00163e000001))));
 
     [Fact]
     public void Nobody_gets_anothers_word_for_headers_that_are_not_there()

@@ -5,7 +5,7 @@ public sealed class SectionTests
 {
     /// <summary>Frozen: a change of these bytes is a new version of the format.</summary>
     private const string Frozen =
-        "5348494E53415645" + "01000000" + "00000000"
+        "5348494E53415645" + "02000000" + "00000000"
         + "44455343" + "00000000" + "0200000000000000" + "7B7D" + "D7126392"
         + "4D414348" + "00000000" + "0A00000000000000" + "00010203040506070809" + "765C300E"
         + "454E442E" + "00000000" + "0800000000000000" + "0200000000000000" + "73B15F81";

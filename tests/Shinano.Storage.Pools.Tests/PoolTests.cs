@@ -57,6 +57,52 @@ public sealed class PoolTests : IDisposable
     }
 
     [Fact]
+    public async Task Reverting_goes_to_any_snapshot_and_back_and_loses_none()
+    {
+        await CreateAsync("tank/v", 4 * Mib);
+        await CreateAsync("tank/w", 4 * Mib);
+        foreach (byte value in (byte[])[1, 2, 3])
+        {
+            await _home.WriteAsync("tank/v", 0, 512, value);
+            await _home.WriteAsync("tank/w", 0, 512, value);
+            await Pool.SnapshotAsync(N($"tank/v@s{value}"), Guid.NewGuid(), Cancellation);
+            await Pool.SnapshotAsync(N($"tank/w@s{value}"), Guid.NewGuid(), Cancellation);
+        }
+
+        foreach (byte value in (byte[])[1, 3, 2, 3, 1])
+        {
+            await _home.WriteAsync("tank/v", 0, 512, 99);
+            await Pool.RevertAsync([Target($"tank/v@s{value}"), Target($"tank/w@s{value}")], Cancellation);
+            Assert.Equal((value, value), (await _home.ByteAsync("tank/v", 0), await _home.ByteAsync("tank/w", 0)));
+        }
+
+        Assert.Equal(3, (await _home.NamesAsync()).Count(name => name.StartsWith("tank/v@", StringComparison.Ordinal)));
+
+        // All or none.
+        await using (IBlockImage held = await _home.OpenAsync("tank/w"))
+        {
+            await Assert.ThrowsAsync<VolumeBusyException>(() => Pool.RevertAsync([Target("tank/v@s2"), Target("tank/w@s2")], Cancellation));
+            Assert.NotNull(Pool.FindHolder(N("tank/w")));
+        }
+
+        Assert.Null(Pool.FindHolder(N("tank/w")));
+        Assert.Equal(
+            "cannot revert to 'tank/w@s2': it is another snapshot of that name",
+            await RefusalAsync(() => Pool.RevertAsync([Target("tank/v@s2"), (N("tank/w@s2"), Guid.NewGuid())], Cancellation)));
+        Assert.Equal((1, 1), (await _home.ByteAsync("tank/v", 0), await _home.ByteAsync("tank/w", 0)));
+        Assert.Null(Pool.FindSnapshot(N("tank/v@nothing")));
+
+        // A branch goes with its last snapshot; the others stay what they are.
+        await Pool.SnapshotAsync(N("tank/v@branch"), Cancellation);
+        await Pool.DestroyAsync(N("tank/v@s2"), snapshots: false, clones: false, null, Cancellation);
+        await Pool.RevertAsync([Target("tank/v@s3")], Cancellation);
+        Assert.Equal((3, 1), (await _home.ByteAsync("tank/v", 0), await _home.ByteAsync("tank/v@branch", 0)));
+        await _home.AssertSoundAsync();
+    }
+
+    private (VolumeName Name, Guid Guid) Target(string snapshot) => (N(snapshot), Pool.FindSnapshot(N(snapshot))!.Guid);
+
+    [Fact]
     public async Task Promote_turns_clone_and_origin_around()
     {
         await CreateAsync("tank/old", 4 * Mib);

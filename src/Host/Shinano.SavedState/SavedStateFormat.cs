@@ -11,7 +11,7 @@ namespace Shinano.SavedState;
 public static class SavedStateFormat
 {
     /// <summary>Version that is written and read.</summary>
-    public const uint Version = 1;
+    public const uint Version = 2;
 
     /// <summary>Bytes before the first section.</summary>
     public const int FileHeaderSize = 16;

@@ -14,8 +14,14 @@ public enum SectionKind : uint
     /// <summary>"RING": messages of console and xenstore that are under way, and the console's history.</summary>
     Rings = 0x474E4952,
 
+    /// <summary>"FRAM": machine frames of the guest and their pseudo-physical numbers.</summary>
+    Frames = 0x4D415246,
+
     /// <summary>"PAGE": a number of the guest's frames and their content.</summary>
     Pages = 0x45474150,
+
+    /// <summary>"PAGZ": the same, the content packed with zstd.</summary>
+    PackedPages = 0x5A474150,
 
     /// <summary>"END.": the number of sections before it. Nothing follows.</summary>
     End = 0x2E444E45,

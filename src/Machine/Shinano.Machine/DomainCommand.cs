@@ -11,6 +11,8 @@ namespace Shinano.Machine;
 /// <summary><c>domain --spec FILE</c>: the domain process that xend starts.</summary>
 internal static class DomainCommand
 {
+    private const PosixSignal FileSizeExceeded = (PosixSignal)25; // SIGXFSZ, asm/signal.h
+
     /// <summary>Serves the control channel until the domain is destroyed.</summary>
     /// <returns>The process's exit code.</returns>
     public static async Task<int> RunAsync(string specPath)
@@ -49,11 +51,15 @@ internal static class DomainCommand
         // Before anything of the guest is read, and before this process may no more run programs or open network sockets: the one that holds the TCP port.
         using VncGate? gate = spec.Vnc is { } vnc ? await VncGate.StartAsync(vnc).ConfigureAwait(false) : null;
         using ControlServer server = new(spec.ControlSocketPath, events => control = new DomainControl(spec, gate?.Port, events));
+        server.Deserted += () => _ = control!.AbandonAsync();
         using PosixSignalRegistration terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, context =>
         {
             context.Cancel = true;
             _ = control!.DestroyAsync(CancellationToken.None);
         });
+
+        // setrlimit(2): a file that may not grow further is an error of its write, and not the end of the domain.
+        using PosixSignalRegistration fileLimit = PosixSignalRegistration.Create(FileSizeExceeded, context => context.Cancel = true);
 
         // Nothing of the guest has been looked at yet. Sockets and files are opened under these rules from here on.
         ProcessConfinement.ForbidNewPrivileges();

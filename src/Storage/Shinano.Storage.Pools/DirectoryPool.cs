@@ -48,7 +48,11 @@ public sealed class DirectoryPool : IVolumePool
         });
 
     /// <inheritdoc/>
-    public Task SnapshotAsync(VolumeName name, CancellationToken cancellationToken = default) =>
+    public Task SnapshotAsync(VolumeName name, CancellationToken cancellationToken = default) => SnapshotAsync(name, Guid.NewGuid(), cancellationToken);
+
+    /// <summary>Names the present contents of a volume.</summary>
+    /// <param name="guid">What the snapshot is known by, whatever its name is later.</param>
+    public Task SnapshotAsync(VolumeName name, Guid guid, CancellationToken cancellationToken = default) =>
         ChangeAsync(state =>
         {
             VolumeRecord volume = state.Volume(name, "create snapshot");
@@ -63,7 +67,7 @@ public sealed class DirectoryPool : IVolumePool
             volume.Snapshots.Add(new SnapshotRecord
             {
                 Name = name.Snapshot!,
-                Guid = Guid.NewGuid(),
+                Guid = guid,
                 Created = DateTimeOffset.UtcNow,
                 Size = volume.Size,
                 Layer = frozen,
@@ -113,6 +117,65 @@ public sealed class DirectoryPool : IVolumePool
             volume.Size = target.Size;
             SaveAndCollect(state);
         });
+
+    /// <summary>
+    /// Makes volumes what they were, all of them or none. Unlike <see cref="RollbackAsync"/> it destroys no snapshot: what is lost is what was written to the volumes since
+    /// the youngest snapshot that they come from.
+    /// </summary>
+    /// <param name="targets">Snapshots, each of another volume, and what they are known by.</param>
+    /// <exception cref="VolumeException">One is missing, or another one has its name, or a volume is in use.</exception>
+    public Task RevertAsync(IReadOnlyList<(VolumeName Name, Guid Guid)> targets, CancellationToken cancellationToken = default) =>
+        ChangeAsync(state =>
+        {
+            List<ImageHold> held = [];
+            try
+            {
+                foreach ((VolumeName name, Guid guid) in targets)
+                {
+                    VolumeRecord volume = state.Volume(name, "revert");
+                    SnapshotRecord target = state.Snapshot(name, "revert");
+                    if (target.Guid != guid)
+                    {
+                        throw new VolumeException($"cannot revert to '{name}': it is another snapshot of that name");
+                    }
+
+                    held.Add(Hold(volume, name, "revert"));
+                    volume.Layer = state.NewLayer(target.Layer, target.Size, volume.Compression);
+                    volume.Size = target.Size;
+                }
+
+                SaveAndCollect(state);
+            }
+            finally
+            {
+                held.ForEach(handle => handle.Dispose());
+            }
+        });
+
+    /// <summary>What is known of a snapshot; null when there is none of that name.</summary>
+    /// <exception cref="VolumeException">There is no such volume.</exception>
+    public SnapshotFacts? FindSnapshot(VolumeName name)
+    {
+        PoolState state = Read();
+        return state.Volume(name).Snapshots.Find(one => one.Name == name.Snapshot) is { } snapshot
+            ? new SnapshotFacts(snapshot.Guid, [.. state.ClonesOf(snapshot.Guid).Select(clone => $"{Name}/{clone}")])
+            : null;
+    }
+
+    /// <summary>Who has a volume open, in words; null for nobody.</summary>
+    /// <exception cref="VolumeException">There is no such volume.</exception>
+    public string? FindHolder(VolumeName name)
+    {
+        try
+        {
+            Hold(Read().Volume(name), name, "open").Dispose();
+            return null;
+        }
+        catch (VolumeBusyException e)
+        {
+            return e.Holder;
+        }
+    }
 
     /// <inheritdoc/>
     public Task PromoteAsync(VolumeName name, CancellationToken cancellationToken = default) =>

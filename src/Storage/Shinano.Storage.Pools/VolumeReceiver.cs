@@ -144,7 +144,8 @@ public static class VolumeReceiver
         try
         {
             Qcow2Image head = Qcow2Opener.Open(new ImageReference(pool.Files.LayerPath(volume.Layer), ImageFormat.Qcow2));
-            bool isModified = !force && ImageExtents.Of(head, 1).Any(extent => extent.Kind != ExtentKind.Below);
+            // A volume that was reverted to an older snapshot is not the latest one either.
+            bool isModified = !force && (state.Record.Layers[volume.Layer].Parent != latest.Layer || ImageExtents.Of(head, 1).Any(extent => extent.Kind != ExtentKind.Below));
             head.DisposeAsync().AsTask().GetAwaiter().GetResult();
             if (isModified)
             {

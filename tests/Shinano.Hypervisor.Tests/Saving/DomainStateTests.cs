@@ -6,6 +6,7 @@ using Shinano.Hypervisor.Saving;
 using Shinano.Hypervisor.Tests.Time;
 using Shinano.Hypervisor.Time;
 using Shinano.Hypervisor.Traps;
+using Shinano.Memory;
 using Shinano.SavedState;
 using Shinano.XenAbi;
 
@@ -20,11 +21,13 @@ public sealed unsafe class DomainStateTests
     public void A_restored_domain_is_saved_as_it_was()
     {
         using BuiltDomain original = Used();
-        byte[] saved = Save(original);
+        Saved saved = Save(original);
         using BuiltDomain restored = new(Vcpus, isBuilt: false);
         Load(restored, saved, original);
         Assert.Null(MmuAudit.Find(restored.Mmu, out _));
-        Assert.Equal(saved, Save(restored));
+        Saved again = Save(restored);
+        Assert.Equal(saved.State, again.State);
+        Assert.Equal(saved.Frames, again.Frames);
         for (int i = 0; i < Vcpus; i++)
         {
             Assert.Empty(RegisterTable.Compare((nint)original.Domain.Vcpus[i].State, (nint)restored.Domain.Vcpus[i].State));
@@ -41,7 +44,7 @@ public sealed unsafe class DomainStateTests
     {
         using BuiltDomain original = new(Vcpus);
         HostEventPort port = original.Events.AllocateForHost(() => { })!;
-        byte[] saved = Save(original);
+        Saved saved = Save(original);
         using BuiltDomain restored = new(Vcpus, isBuilt: false);
         Load(restored, saved, original);
         Assert.Null(restored.Events.BindForHost(new EventPort(port.GuestPort.Value + 1), () => { }));
@@ -58,7 +61,7 @@ public sealed unsafe class DomainStateTests
 
         // As Linux does with version 2: the right goes, and the use that shows keeps the grant alive.
         original.Domain.Memory.Shared<ushort>(original.Grants.Frames[0].Address + (20 * 8)) &= 0x18;
-        byte[] saved = Save(original);
+        Saved saved = Save(original);
         kept.Dispose();
         using BuiltDomain restored = new(Vcpus, isBuilt: false);
         Load(restored, saved, original);
@@ -87,25 +90,43 @@ public sealed unsafe class DomainStateTests
     }
 
     [Fact]
+    public void A_domain_of_more_frames_than_a_list_may_have_is_saved_in_several()
+    {
+        const ulong Pages = SpaceState.MostFrames + 3;
+        MachineSpace space = MachineSpace.Create(Pages, 1);
+        using GuestMemory memory = space.Memory;
+        Domain domain = new(new DomainId(1), Guid.NewGuid(), memory, 1);
+        space.ClaimInitial(Pages);
+        List<byte[]> lists = [.. SpaceState.SaveFrames(new MmuHypercalls(domain, space)).Select(list => list.Written.ToArray())];
+        Assert.Equal([sizeof(uint) + (16 * SpaceState.MostFrames), sizeof(uint) + (16 * 3)], lists.Select(list => list.Length));
+        Assert.All(lists, list => Assert.InRange(list.Length, 0, SavedStateFormat.MaximumPayload));
+        MachineSpace restored = MachineSpace.Create(Pages, 1);
+        using GuestMemory other = restored.Memory;
+        MmuHypercalls mmu = new(new Domain(new DomainId(2), Guid.NewGuid(), other, 1), restored);
+        lists.ForEach(list => SpaceState.LoadFrames(new StateReader(list), mmu));
+        Assert.Equal(Pages, restored.TotalPages);
+        Assert.Throws<SavedStateException>(() => SpaceState.LoadFrames(new StateReader(lists[1]), mmu));
+    }
+
+    [Fact]
     public void A_state_that_lies_is_refused_or_is_one_that_a_guest_could_have_made()
     {
         using BuiltDomain original = Used();
-        byte[] saved = Save(original);
+        Saved saved = Save(original);
         Random random = new(5);
         int refused = 0;
         for (int i = 0; i < 300; i++)
         {
-            byte[] changed = [.. saved];
+            Saved changed = new([.. saved.State], [.. saved.Frames.Select(list => (byte[])[.. list])]);
             for (int n = random.Next(1, 4); n > 0; n--)
             {
-                // Frames are most of it: half of the changes go elsewhere.
-                int place = random.Next(2) == 0 ? random.Next(changed.Length) : changed.Length - 1 - random.Next(20_000);
-                changed[place] = (byte)random.Next(256);
+                byte[] part = random.Next(2) == 0 ? changed.State : changed.Frames[random.Next(changed.Frames.Length)];
+                part[random.Next(part.Length)] = (byte)random.Next(256);
             }
 
             if (i % 10 == 0)
             {
-                changed = changed[..random.Next(changed.Length)];
+                changed = changed with { State = changed.State[..random.Next(changed.State.Length)] };
             }
 
             refused += IsRefused(changed, original) ? 1 : 0;
@@ -118,11 +139,12 @@ public sealed unsafe class DomainStateTests
     public void Memory_that_lies_is_refused()
     {
         using BuiltDomain original = Used();
-        byte[] saved = Save(original);
+        Saved saved = Save(original);
         using BuiltDomain restored = new(Vcpus, isBuilt: false);
-        StateReader reader = new(saved);
+        StateReader reader = new(saved.State);
         DomainState state = new(restored.Parts);
-        state.LoadFrames(reader);
+        state.LoadSpace(reader);
+        LoadFrames(state, saved);
         Copy(original, restored);
 
         // The root maps Xen's own table, writable.
@@ -130,7 +152,7 @@ public sealed unsafe class DomainStateTests
         Assert.Equal(SavedStateError.Senseless, Assert.Throws<SavedStateException>(() => state.LoadRest(reader, 0)).Error);
     }
 
-    private static bool IsRefused(byte[] state, BuiltDomain memory)
+    private static bool IsRefused(Saved state, BuiltDomain memory)
     {
         using BuiltDomain restored = new(Vcpus, isBuilt: false);
         try
@@ -179,20 +201,30 @@ public sealed unsafe class DomainStateTests
         return domain;
     }
 
-    private static byte[] Save(BuiltDomain domain)
+    private static Saved Save(BuiltDomain domain)
     {
         StateWriter writer = new();
-        new DomainState(domain.Parts).Save(writer);
-        return writer.Written.ToArray();
+        DomainState state = new(domain.Parts);
+        state.Save(writer);
+        return new Saved(writer.Written.ToArray(), [.. state.SaveFrames().Select(list => list.Written.ToArray())]);
     }
 
-    private static void Load(BuiltDomain domain, byte[] state, BuiltDomain memory)
+    private static void Load(BuiltDomain domain, Saved saved, BuiltDomain memory)
     {
-        StateReader reader = new(state);
+        StateReader reader = new(saved.State);
         DomainState loaded = new(domain.Parts);
-        loaded.LoadFrames(reader);
+        loaded.LoadSpace(reader);
+        LoadFrames(loaded, saved);
         Copy(memory, domain);
         loaded.LoadRest(reader, 0);
+    }
+
+    private static void LoadFrames(DomainState state, Saved saved)
+    {
+        foreach (byte[] list in saved.Frames)
+        {
+            state.LoadFrames(new StateReader(list));
+        }
     }
 
     private static void Copy(BuiltDomain from, BuiltDomain to)
@@ -205,4 +237,7 @@ public sealed unsafe class DomainStateTests
             }
         }
     }
+
+    /// <summary>The sections MACH and FRAM.</summary>
+    private sealed record Saved(byte[] State, byte[][] Frames);
 }

@@ -68,4 +68,28 @@ public enum DomainFailureCode
 
     /// <summary>A whole file, but what it says cannot be the state of a domain.</summary>
     SavedDomainSenseless,
+
+    /// <summary>The domain has no snapshot of that name.</summary>
+    NoSuchSnapshot,
+
+    /// <summary>A disk that the domain writes to is no volume of a pool that can be snapshotted.</summary>
+    DiskNotAVolume,
+
+    /// <summary>A volume's part of a snapshot is gone, or another one has its name.</summary>
+    SnapshotIncomplete,
+
+    /// <summary>Not a snapshot's record at all.</summary>
+    NotASnapshot,
+
+    /// <summary>A snapshot's record of another version of the format.</summary>
+    SnapshotVersion,
+
+    /// <summary>A snapshot's record that ends too early.</summary>
+    SnapshotTruncated,
+
+    /// <summary>A snapshot's record that was damaged or changed.</summary>
+    SnapshotDamaged,
+
+    /// <summary>A whole record, but what it says cannot be a snapshot, or is not what the memory's file or the directory says.</summary>
+    SnapshotSenseless,
 }

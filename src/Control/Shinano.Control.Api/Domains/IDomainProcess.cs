@@ -55,7 +55,9 @@ public partial interface IDomainProcess
     /// <summary>Takes a snapshot of the volume that a disk writes to: its requests wait meanwhile, and go to the new head afterwards.</summary>
     /// <param name="id">The disk's number.</param>
     /// <param name="snapshot">POOL/VOLUME@SNAPSHOT.</param>
-    Task SnapshotVolumeAsync(string id, string snapshot, CancellationToken cancellationToken);
+    /// <param name="guid">What the snapshot is known by, whatever its name is later.</param>
+    /// <param name="cancellationToken">Of a snapshot that has not begun yet.</param>
+    Task SnapshotVolumeAsync(string id, string snapshot, Guid guid, CancellationToken cancellationToken);
 
     Task<IReadOnlyList<DeviceStatus>> GetDevicesAsync(CancellationToken cancellationToken);
 
@@ -75,14 +77,15 @@ public partial interface IDomainProcess
 
     /// <summary>
     /// Pauses the domain and lets go of the guest, so that it keeps still: input and output under way end, requests to xenstore are answered. Until
-    /// <see cref="ResumeAsync"/> the domain cannot be unpaused. <see cref="DomainFailureCode.WrongState"/> when it has shut down or is suspended already; after a
+    /// <see cref="ResumeAsync"/> the domain cannot be unpaused; it goes on by itself when the last connection ends. <see cref="DomainFailureCode.WrongState"/> when it has shut down or is suspended already; after a
     /// failure it is as it was.
     /// </summary>
     Task SuspendAsync(CancellationToken cancellationToken);
 
     /// <summary>
     /// Writes the suspended domain to a file (docs/formats/saved-domain.md), under a name of its own until it is whole and on the disk. An existing file is
-    /// replaced then, and is untouched after a failure.
+    /// replaced then, and is untouched after a failure. When the last connection ends before <see cref="ResumeAsync"/> or <see cref="DestroyAsync"/>, there is no file: the
+    /// domain goes on, and its disks with it.
     /// </summary>
     /// <param name="description">xend's section of the file.</param>
     Task<SaveResult> WriteStateAsync(string path, byte[] description, CancellationToken cancellationToken);

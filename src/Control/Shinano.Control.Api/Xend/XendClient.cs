@@ -170,6 +170,32 @@ public sealed class XendClient : IDisposable
         await StreamAsync("restore", JsonContent.Create(request, options: ControlJson.Options), observe, cancellationToken)
         ?? throw new XendFailureException(new DomainFailure(DomainFailureCode.Internal, "xend restored no domain and gave no reason"));
 
+    /// <summary>Takes a snapshot of a running domain, memory and disks together.</summary>
+    public async Task<DomainSnapshotInfo> CreateSnapshotAsync(string domain, DomainSnapshotRequest request, CancellationToken cancellationToken)
+    {
+        using HttpResponseMessage response = await SendAsync(
+            HttpMethod.Post, $"domains/{Escape(domain)}/snapshots", JsonContent.Create(request, options: ControlJson.Options), cancellationToken);
+        return await ReadAsync<DomainSnapshotInfo>(response, cancellationToken);
+    }
+
+    /// <summary>A domain's snapshots, the oldest first; also of a domain that is gone.</summary>
+    public Task<IReadOnlyList<DomainSnapshotInfo>> ListSnapshotsAsync(string domain, CancellationToken cancellationToken) =>
+        GetAsync<IReadOnlyList<DomainSnapshotInfo>>($"domains/{Escape(domain)}/snapshots", cancellationToken);
+
+    /// <summary>Makes a domain what it was at a snapshot; <paramref name="observe"/> gets progress as it comes.</summary>
+    public async Task<CreatedDomain> RevertSnapshotAsync(
+        string domain, string snapshot, RevertRequest request, Action<CreateEvent>? observe, CancellationToken cancellationToken) =>
+        await StreamAsync(
+            $"domains/{Escape(domain)}/snapshots/{Escape(snapshot)}/revert", JsonContent.Create(request, options: ControlJson.Options), observe, cancellationToken)
+        ?? throw new XendFailureException(new DomainFailure(DomainFailureCode.Internal, "xend reverted no domain and gave no reason"));
+
+    /// <param name="metadata">Leave the volumes' snapshots.</param>
+    public async Task DeleteSnapshotAsync(string domain, string snapshot, bool metadata, CancellationToken cancellationToken)
+    {
+        using HttpResponseMessage response = await SendAsync(
+            HttpMethod.Delete, $"domains/{Escape(domain)}/snapshots/{Escape(snapshot)}?metadata={(metadata ? "true" : "false")}", null, cancellationToken);
+    }
+
     public Task<IReadOnlyList<PerfCounter>> GetCountersAsync(string domain, CancellationToken cancellationToken) =>
         GetAsync<IReadOnlyList<PerfCounter>>($"domains/{Escape(domain)}/counters", cancellationToken);
 

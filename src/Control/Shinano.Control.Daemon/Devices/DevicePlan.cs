@@ -22,6 +22,6 @@ internal sealed record DevicePlan(
     /// <summary>Nodes that the front end of a restored domain wrote, its state among them; null for a new front end.</summary>
     public IReadOnlyList<(string Node, byte[] Value)>? RestoredFront { get; init; }
 
-    /// <summary>Makes what the device needs of the host, once its domain is known, and completes the plan. Null when nothing is to be made.</summary>
-    public Func<DomainEntry, CancellationToken, Task<DevicePlan>>? PrepareAsync { get; init; }
+    /// <summary>Makes what the device needs of the host, once its domain is known, and completes the plan; told whether the domain is a restored one. Null when nothing is to be made.</summary>
+    public Func<DomainEntry, bool, CancellationToken, Task<DevicePlan>>? PrepareAsync { get; init; }
 }

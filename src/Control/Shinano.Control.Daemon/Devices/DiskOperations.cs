@@ -88,17 +88,25 @@ internal sealed class DiskOperations(DomainDevices devices, DiskPlanner planner,
             throw Invalid($"no running domain writes to '{volume}'");
         }
 
-        string id = disk.Number.ToString(CultureInfo.InvariantCulture);
         await entry.Gate.WaitAsync(cancellationToken);
         try
         {
-            await devices.SnapshotAsync(entry, id, snapshot, cancellationToken);
-            tree.Change(entry.Id, Kind, id, DiskPlanner.MediumNodes(await planner.PlanAsync(disk, cancellationToken)));
+            await SnapshotAsync(entry, disk, snapshot, Guid.NewGuid(), cancellationToken);
         }
         finally
         {
             entry.Gate.Release();
         }
+    }
+
+    /// <summary>Takes a snapshot of the volume that a domain's disk writes to; the domain's gate is held.</summary>
+    /// <param name="guid">What the snapshot is known by.</param>
+    /// <exception cref="DomainFailureException">The pool refuses.</exception>
+    public async Task SnapshotAsync(DomainEntry entry, DiskConfiguration disk, string snapshot, Guid guid, CancellationToken cancellationToken)
+    {
+        string id = disk.Number.ToString(CultureInfo.InvariantCulture);
+        await devices.SnapshotAsync(entry, id, snapshot, guid, cancellationToken);
+        tree.Change(entry.Id, Kind, id, DiskPlanner.MediumNodes(await planner.PlanAsync(disk, cancellationToken)));
     }
 
     public async Task<IReadOnlyList<DiskDetails>> ListAsync(DomainEntry entry, CancellationToken cancellationToken)

@@ -44,7 +44,7 @@ internal sealed class DomainDevices(
 
         if (plan.PrepareAsync is { } prepare)
         {
-            plan = await prepare(entry, cancellationToken) with { RestoredFront = plan.RestoredFront };
+            plan = await prepare(entry, plan.RestoredFront is not null, cancellationToken) with { RestoredFront = plan.RestoredFront };
             spec = plan.Spec;
         }
 
@@ -110,8 +110,9 @@ internal sealed class DomainDevices(
     }
 
     /// <summary>Takes a snapshot of the volume that a disk writes to.</summary>
-    public Task SnapshotAsync(DomainEntry entry, string id, string snapshot, CancellationToken cancellationToken) =>
-        entry.RequireConnection().CallAsync((process, token) => process.SnapshotVolumeAsync(id, snapshot, token), AttachPatience, cancellationToken);
+    /// <param name="guid">What the snapshot is known by.</param>
+    public Task SnapshotAsync(DomainEntry entry, string id, string snapshot, Guid guid, CancellationToken cancellationToken) =>
+        entry.RequireConnection().CallAsync((process, token) => process.SnapshotVolumeAsync(id, snapshot, guid, token), AttachPatience, cancellationToken);
 
     /// <summary>Removes the nodes of devices that the domain process does not have any more: they ended while nobody waited.</summary>
     public async Task ReconcileAsync(DomainEntry entry, CancellationToken cancellationToken)

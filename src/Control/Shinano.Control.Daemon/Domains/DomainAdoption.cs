@@ -1,13 +1,15 @@
 using System.Net.Sockets;
 using Shinano.Control.Api.Domains;
 using Shinano.Control.Api.Xend;
+using Shinano.Control.Daemon.Snapshots;
 using Shinano.Linux;
 
 namespace Shinano.Control.Daemon.Domains;
 
 /// <summary>Takes over, at xend's start, what an earlier xend left: running domains, dead ones, and halves.</summary>
 internal sealed class DomainAdoption(
-    ShinanoPaths paths, DomainRegistry registry, DomainStarter starter, DomainLifecycle lifecycle, DomainTree tree, ILogger<DomainAdoption> logger)
+    ShinanoPaths paths, DomainRegistry registry, DomainStarter starter, DomainLifecycle lifecycle, DomainTree tree, SnapshotReverts snapshots,
+    ILogger<DomainAdoption> logger)
 {
     public async Task RunAsync(CancellationToken cancellationToken)
     {
@@ -36,6 +38,7 @@ internal sealed class DomainAdoption(
 
         RemoveOrphanNodes();
         tree.WriteDomainZero();
+        await snapshots.RecoverAsync();
 
         // Only now: a restart takes a new id and writes nodes.
         foreach (DomainEntry entry in dead)

@@ -6,12 +6,13 @@ using Shinano.Control.Api.Xend;
 using Shinano.Control.Configuration;
 using Shinano.Control.Daemon.Domains;
 using Shinano.Control.Daemon.Saving;
+using Shinano.Control.Daemon.Snapshots;
 
 namespace Shinano.Control.Daemon.Http;
 
 /// <summary>Creation of a domain, told as it goes: the answer is a stream of <see cref="CreateEvent"/> lines.</summary>
 internal sealed class CreationEndpoint(
-    DomainStarter starter, DomainLifecycle lifecycle, ManagedDomains managed, DomainSaves saves, ILogger<CreationEndpoint> logger)
+    DomainStarter starter, DomainLifecycle lifecycle, ManagedDomains managed, DomainSaves saves, SnapshotReverts reverts, ILogger<CreationEndpoint> logger)
 {
     public Task CreateAsync(HttpContext context, ConfigurationRequest request) => StreamAsync(context, async write =>
     {
@@ -28,6 +29,13 @@ internal sealed class CreationEndpoint(
     /// <summary><c>xm restore</c>.</summary>
     public Task RestoreAsync(HttpContext context, RestoreRequest request) => StreamAsync(context, async write => await GoAsync(
         await saves.RestoreAsync(request.Path, progress => write(new CreateEvent { Progress = progress }), context.RequestAborted), request.Paused));
+
+    /// <summary><c>xm snapshot-revert</c>.</summary>
+    public Task RevertAsync(HttpContext context, string domain, string snapshot, RevertRequest request) => StreamAsync(context, async write =>
+    {
+        (DomainEntry entry, bool wasPaused) = await reverts.RevertAsync(domain, snapshot, progress => write(new CreateEvent { Progress = progress }), context.RequestAborted);
+        return await GoAsync(entry, request.Paused ?? wasPaused);
+    });
 
     public Task StartManagedAsync(HttpContext context, string name, bool paused) => StreamAsync(
         context, async write => await RunAsync(managed.Find(name), paused, write, context.RequestAborted));

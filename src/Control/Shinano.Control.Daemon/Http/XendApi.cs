@@ -5,6 +5,7 @@ using Shinano.Control.Daemon.Devices;
 using Shinano.Control.Daemon.Domains;
 using Shinano.Control.Daemon.Networks;
 using Shinano.Control.Daemon.Saving;
+using Shinano.Control.Daemon.Snapshots;
 
 namespace Shinano.Control.Daemon.Http;
 
@@ -16,6 +17,7 @@ internal static class XendApi
         RouteGroupBuilder api = app.MapGroup("/v1");
         MapDomains(api);
         MapOperations(api);
+        MapSnapshots(api);
         MapVolumes(api);
         MapVnics(api);
         MapManaged(api);
@@ -109,6 +111,18 @@ internal static class XendApi
             Json(await o.ReadPerformanceAsync(domain, token)));
     }
 
+    private static void MapSnapshots(RouteGroupBuilder api)
+    {
+        RouteGroupBuilder snapshots = api.MapGroup("/domains/{domain}/snapshots");
+        snapshots.MapGet("", (DomainSnapshots s, string domain) => Json(s.List(domain)));
+        snapshots.MapPost("", async (HttpContext context, DomainSnapshots s, string domain, CancellationToken token) =>
+            Json(await s.CreateAsync(domain, await ReadAsync<DomainSnapshotRequest>(context), token)));
+        snapshots.MapPost("/{name}/revert", async (HttpContext context, CreationEndpoint creation, string domain, string name) =>
+            await creation.RevertAsync(context, domain, name, await ReadAsync<RevertRequest>(context)));
+        snapshots.MapDelete("/{name}", (DomainSnapshots s, string domain, string name, bool? metadata) =>
+            s.DeleteAsync(domain, name, metadata ?? false, CancellationToken.None));
+    }
+
     private static void MapVolumes(RouteGroupBuilder api) =>
         api.MapPost("/volumes/snapshot", async (HttpContext context, DiskOperations disks, DomainRegistry registry, CancellationToken token) =>
             await disks.SnapshotAsync(registry.All, (await ReadAsync<SnapshotRequest>(context)).Snapshot, token));
@@ -130,11 +144,16 @@ internal static class XendApi
             await creation.DefineAsync(context, await ReadAsync<ConfigurationRequest>(context)));
         api.MapPost("/managed/{name}/start", (HttpContext context, CreationEndpoint creation, string name, bool? paused) =>
             creation.StartManagedAsync(context, name, paused ?? false));
-        api.MapDelete("/managed/{name}", (ManagedDomains managed, DomainRegistry registry, string name) =>
+        api.MapDelete("/managed/{name}", (ManagedDomains managed, DomainRegistry registry, SnapshotFolders snapshots, string name) =>
         {
             if (registry.TryFind(name) is not null)
             {
                 throw new DomainFailureException(DomainFailureCode.WrongState, $"domain '{name}' is running: shut it down before it is deleted");
+            }
+
+            if (managed.Find(name).Uuid is { } uuid && snapshots.Of(uuid).Names is { Count: > 0 } kept)
+            {
+                throw new DomainFailureException(DomainFailureCode.WrongState, $"domain '{name}' has snapshots ({string.Join(", ", kept)}): xm snapshot-delete comes first");
             }
 
             managed.Remove(name);

@@ -69,13 +69,19 @@ internal sealed class DomainNetworks
             new NetworkDeviceSpec { Id = id, LinkPath = "", Token = "" }, [("handle", id), ("mac", vif.Mac!), ("mtu", "1500")], back, "vif-event", [])
         {
             FollowingEvent = vif.Script is null or "vif-bridge" ? "vif-vnic" : vif.Script,
-            PrepareAsync = async (entry, token) =>
+            PrepareAsync = async (entry, isRestored, token) =>
             {
                 DevicePlan planned = Plan(vif);
                 VnicRecord record = await MakeAsync(entry.Id, vif, bridge, token);
                 return planned with
                 {
-                    Spec = new NetworkDeviceSpec { Id = id, LinkPath = _switch.Paths.Links, Token = record.Spec.Token },
+                    Spec = new NetworkDeviceSpec
+                    {
+                        Id = id,
+                        LinkPath = _switch.Paths.Links,
+                        Token = record.Spec.Token,
+                        AnnouncedMac = isRestored ? vif.Mac : null,
+                    },
                     HotplugNodes = [("nic", record.Spec.Name)],
                 };
             },

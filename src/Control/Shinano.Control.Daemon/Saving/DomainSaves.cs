@@ -8,9 +8,6 @@ namespace Shinano.Control.Daemon.Saving;
 /// <summary><c>xm save</c> and <c>xm restore</c>.</summary>
 internal sealed class DomainSaves(DomainOperations operations, DomainStarter starter, StoreSnapshot store, TimeProvider clock, ILogger<DomainSaves> logger)
 {
-    /// <summary>Input and output of the guest that are under way have to end.</summary>
-    private static readonly TimeSpan SuspendPatience = TimeSpan.FromMinutes(1);
-
     /// <summary>All of a domain's memory goes to a disk that may be slow.</summary>
     private static readonly TimeSpan WritePatience = TimeSpan.FromHours(2);
 
@@ -25,42 +22,42 @@ internal sealed class DomainSaves(DomainOperations operations, DomainStarter sta
         try
         {
             operations.FindRunning(domain);
-            DomainConnection connection = entry.RequireConnection();
-            await connection.CallAsync((process, token) => process.SuspendAsync(token), SuspendPatience, cancellationToken);
-
-            // Half a save helps nobody: from here on it goes on when the client does not wait.
-            bool goesOn = true;
-            try
-            {
-                byte[] description = Describe(entry).ToBytes();
-                SaveResult result = await connection.CallAsync(
-                    (process, token) => process.WriteStateAsync(path, description, token), WritePatience, CancellationToken.None);
-                logger.LogInformation("domain {Id} '{Name}' is saved to {Path}", entry.Id, entry.Record.Name, path);
-                if (request.LeavePaused)
+            SaveResult? result = null;
+            await StillDomain.WhileAsync(
+                entry,
+                async connection =>
                 {
-                    await connection.CallAsync((process, token) => process.PauseAsync(token), DomainEntry.QuickCall, CancellationToken.None);
-                }
+                    result = await WriteAsync(entry, connection, path, snapshot: null);
+                    logger.LogInformation("domain {Id} '{Name}' is saved to {Path}", entry.Id, entry.Record.Name, path);
+                    if (request.LeavePaused)
+                    {
+                        await connection.CallAsync((process, token) => process.PauseAsync(token), DomainEntry.QuickCall, CancellationToken.None);
+                    }
 
-                goesOn = request.LeaveRunning || request.LeavePaused;
-                if (!goesOn)
-                {
+                    if (request.LeaveRunning || request.LeavePaused)
+                    {
+                        return true;
+                    }
+
                     await EndAsync(entry, path);
-                }
-
-                return result;
-            }
-            finally
-            {
-                if (goesOn)
-                {
-                    await connection.CallAsync((process, token) => process.ResumeAsync(token), DomainEntry.QuickCall, CancellationToken.None);
-                }
-            }
+                    return false;
+                },
+                cancellationToken);
+            return result!;
         }
         finally
         {
             entry.Gate.Release();
         }
+    }
+
+    /// <summary>Writes a suspended domain to a file.</summary>
+    /// <param name="snapshot">The snapshot that it is the memory of; null for none.</param>
+    /// <exception cref="DomainFailureException">It was not written; the domain is still suspended.</exception>
+    public async Task<SaveResult> WriteAsync(DomainEntry entry, DomainConnection connection, string path, Guid? snapshot)
+    {
+        byte[] description = (Describe(entry) with { Snapshot = snapshot }).ToBytes();
+        return await connection.CallAsync((process, token) => process.WriteStateAsync(path, description, token), WritePatience, CancellationToken.None);
     }
 
     /// <summary>Builds a domain of a saved one and leaves it paused; the caller has it watched and lets it run. The file stays.</summary>

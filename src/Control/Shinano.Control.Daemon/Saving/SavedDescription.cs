@@ -23,6 +23,9 @@ internal sealed record SavedDescription
 
     public required DateTimeOffset SavedAt { get; init; }
 
+    /// <summary>The snapshot that the file is the memory of; null for none.</summary>
+    public Guid? Snapshot { get; init; }
+
     /// <summary>With absolute paths, and the devices that it had when it was saved.</summary>
     public required DomainConfiguration Configuration { get; init; }
 

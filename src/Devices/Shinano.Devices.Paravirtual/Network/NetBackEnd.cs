@@ -84,7 +84,7 @@ public sealed class NetBackEnd : IBackEndDevice, ILinkReceiver
         }
 
         Volatile.Write(ref _queues, [.. connected]);
-        SwitchLink link = new(_settings.LinkPath, _settings.Token, this);
+        SwitchLink link = new(_settings.LinkPath, _settings.Token, this, Greeting());
         Volatile.Write(ref _link, link);
         connected.ForEach(queue => queue.Open(link));
     }
@@ -141,6 +141,21 @@ public sealed class NetBackEnd : IBackEndDevice, ILinkReceiver
                 await queues[queues.Length == 1 ? 0 : FlowHash.Of(frame.Span) % queues.Length].DeliverAsync(frame, offload, cancellation).ConfigureAwait(false);
             }
         }
+    }
+
+    /// <summary>What a restored guest does not say: where it is now. As Linux's netdev_notify_peers, which a front end calls when it was told.</summary>
+    private byte[] Greeting()
+    {
+        if (_settings.Announced is not { } address)
+        {
+            return [];
+        }
+
+        byte[] frame = Announcement.Of(address);
+        byte[] greeting = new byte[LinkFormat.HeaderSize + frame.Length];
+        LinkFormat.WriteHeader(greeting, frame.Length, default);
+        frame.CopyTo(greeting.AsSpan(LinkFormat.HeaderSize));
+        return greeting;
     }
 
     private static LinkReadStatus Next(ReadOnlyMemory<byte> bytes, out int length, out FrameOffload offload, out MacAddress destination)

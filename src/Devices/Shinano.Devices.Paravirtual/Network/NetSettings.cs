@@ -1,3 +1,5 @@
+using Shinano.Network.Frames;
+
 namespace Shinano.Devices.Paravirtual.Network;
 
 /// <summary>What a network interface is.</summary>
@@ -11,6 +13,9 @@ public sealed record NetSettings
 
     /// <summary>Token of its vnic.</summary>
     public required string Token { get; init; }
+
+    /// <summary>The guest's address, which is announced to the switch because the guest was somewhere else before; null for a guest that will speak for itself.</summary>
+    public MacAddress? Announced { get; init; }
 
     /// <summary>Pairs of rings that a front end may have at most.</summary>
     public int MaximumQueues { get; init; } = 4;

@@ -7,7 +7,7 @@ namespace Shinano.Hypervisor.Saving;
 /// layout: docs/formats/saved-domain.md.
 /// </summary>
 /// <remarks>
-/// Loading goes through the checks that a guest's own hypercalls go through, so that a file can do no more than a guest could: order is frames, then the
+/// Loading goes through the checks that a guest's own hypercalls go through, so that a file can do no more than a guest could: order is limits, frames, the
 /// guest's memory, then everything that refers to it.
 /// </remarks>
 public sealed class DomainState(DomainParts parts)
@@ -32,14 +32,25 @@ public sealed class DomainState(DomainParts parts)
         parts.PhysicalDevices.Save(writer);
     }
 
-    /// <summary>Gives a new domain its frames, empty ones. Then comes their content, then <see cref="LoadRest"/>.</summary>
+    /// <summary>Writes the guest's frames, in as many lists as it takes, each short enough for a section. As <see cref="Save"/>, and after it.</summary>
+    public IEnumerable<StateWriter> SaveFrames() => SpaceState.SaveFrames(parts.Mmu);
+
+    /// <summary>Gives a new domain its limits. Then come its frames (<see cref="LoadFrames"/>, any number of times), their content, and <see cref="LoadRest"/>.</summary>
     /// <exception cref="SavedStateException">It cannot be the state of such a domain.</exception>
-    public void LoadFrames(StateReader reader)
+    public void LoadSpace(StateReader reader)
     {
         ArgumentNullException.ThrowIfNull(reader);
 
         // First: it decides what top-level tables show when they are checked.
         parts.Assists.Load(parts.Domain, reader);
+        SpaceState.LoadSpace(reader, parts.Mmu);
+    }
+
+    /// <summary>Gives a new domain the frames, empty ones, of one list.</summary>
+    /// <exception cref="SavedStateException">They cannot be the guest's, or are there already.</exception>
+    public void LoadFrames(StateReader reader)
+    {
+        ArgumentNullException.ThrowIfNull(reader);
         SpaceState.LoadFrames(reader, parts.Mmu);
     }
 

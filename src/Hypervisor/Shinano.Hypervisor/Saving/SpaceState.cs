@@ -9,7 +9,10 @@ namespace Shinano.Hypervisor.Saving;
 /// </summary>
 internal static class SpaceState
 {
-    /// <summary>Writes frames, numbers and pins. The domain is paused.</summary>
+    /// <summary>Frames of one list at most: 16 MiB, so that a domain of any size is saved in sections of a bounded one.</summary>
+    public const int MostFrames = 1 << 20;
+
+    /// <summary>Writes limits, shared frames and pins. The domain is paused. The guest's own frames are <see cref="SaveFrames"/>'s.</summary>
     public static void Save(StateWriter writer, MmuHypercalls mmu)
     {
         writer.Mark("SPAC"u8);
@@ -27,17 +30,10 @@ internal static class SpaceState
             writer.Put(space.NextSharedFrame - space.FirstSharedFrame);
             List<(ulong Frame, byte Level)> pins = [];
             List<ulong> leaving = [];
-            List<ulong> owned = [];
-            for (ulong frame = MachineSpace.FirstFrame; frame < space.FirstSharedFrame; frame++)
+            foreach (ulong frame in FramesOf(space))
             {
                 space.TryGet(frame, out int index);
                 ref FrameInfo info = ref space[index];
-                if (info.Owner != FrameOwner.Guest)
-                {
-                    continue;
-                }
-
-                owned.Add(frame);
                 if (info.Pinned)
                 {
                     pins.Add((frame, (byte)info.Type));
@@ -49,11 +45,6 @@ internal static class SpaceState
                 }
             }
 
-            writer.PutAll(owned, (w, frame) =>
-            {
-                w.Put(frame);
-                w.Put(space.GetM2P(frame));
-            });
             for (ulong frame = space.FirstSharedFrame; frame < space.NextSharedFrame; frame++)
             {
                 writer.Put(space.GetM2P(frame));
@@ -68,8 +59,23 @@ internal static class SpaceState
         }
     }
 
-    /// <summary>Gives an empty space the frames of a saved one; then comes the guest's memory, then <see cref="LoadPins"/>.</summary>
-    public static void LoadFrames(StateReader reader, MmuHypercalls mmu)
+    /// <summary>Writes the guest's frames and their numbers, a list of at most <see cref="MostFrames"/> after the other. The domain is paused.</summary>
+    public static IEnumerable<StateWriter> SaveFrames(MmuHypercalls mmu)
+    {
+        foreach (ulong[] frames in FramesOf(mmu.Space).Chunk(MostFrames))
+        {
+            StateWriter writer = new();
+            writer.PutAll(frames, (w, frame) =>
+            {
+                w.Put(frame);
+                w.Put(mmu.Space.GetM2P(frame));
+            });
+            yield return writer;
+        }
+    }
+
+    /// <summary>Gives an empty space the limits and shared frames of a saved one; <see cref="LoadFrames"/>, the guest's memory and <see cref="LoadPins"/> follow.</summary>
+    public static void LoadSpace(StateReader reader, MmuHypercalls mmu)
     {
         reader.Expect("SPAC"u8);
         lock (mmu.MmuLock)
@@ -86,19 +92,28 @@ internal static class SpaceState
                 StateReader.Demand(space.TryAllocateShared(out _), $"{shared} shared pages are more than a domain can have");
             }
 
-            uint owned = reader.GetCount((uint)space.BuiltMaximum);
-            for (uint i = 0; i < owned; i++)
-            {
-                ulong frame = reader.Get<ulong>();
-                StateReader.Demand(space.TryClaim(frame), $"machine frame {frame:x} cannot be the guest's");
-                space.SetM2P(frame, reader.Get<ulong>());
-            }
-
             for (ulong frame = space.FirstSharedFrame; frame < space.NextSharedFrame; frame++)
             {
                 space.SetM2P(frame, reader.Get<ulong>());
             }
         }
+    }
+
+    /// <summary>Gives a space the guest's frames of one list.</summary>
+    public static void LoadFrames(StateReader reader, MmuHypercalls mmu)
+    {
+        lock (mmu.MmuLock)
+        {
+            MachineSpace space = mmu.Space;
+            for (uint left = reader.GetCount(MostFrames); left > 0; left--)
+            {
+                ulong frame = reader.Get<ulong>();
+                StateReader.Demand(space.TryClaim(frame), $"machine frame {frame:x} cannot be the guest's");
+                space.SetM2P(frame, reader.Get<ulong>());
+            }
+        }
+
+        reader.ExpectEnd();
     }
 
     /// <summary>Pins the page tables again, each after a check of every entry below it.</summary>
@@ -133,6 +148,17 @@ internal static class SpaceState
             foreach (ulong frame in leaving)
             {
                 StateReader.Demand(mmu.Types.GiveBack(frame) == 0, $"machine frame {frame:x} cannot be given back");
+            }
+        }
+    }
+
+    private static IEnumerable<ulong> FramesOf(MachineSpace space)
+    {
+        for (ulong frame = MachineSpace.FirstFrame; frame < space.FirstSharedFrame; frame++)
+        {
+            if (space.TryGet(frame, out int index) && space[index].Owner == FrameOwner.Guest)
+            {
+                yield return frame;
             }
         }
     }

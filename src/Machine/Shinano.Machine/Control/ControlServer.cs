@@ -28,6 +28,9 @@ internal sealed class ControlServer : IDomainEvents, IDisposable
         _ = AcceptAsync();
     }
 
+    /// <summary>The last client has gone. Raised on a thread of the pool; short, not throwing.</summary>
+    public event Action? Deserted;
+
     public void Progress(BuildProgress progress) => ForEach(e => e.Progress(progress));
 
     public void Started() => ForEach(e => e.Started());
@@ -106,12 +109,18 @@ internal sealed class ControlServer : IDomainEvents, IDisposable
         }
         finally
         {
+            bool isDeserted;
             lock (_lock)
             {
                 _clients.Remove(client);
+                isDeserted = _clients.Count == 0 && !_closed;
             }
 
             client.Connection.Dispose();
+            if (isDeserted)
+            {
+                Deserted?.Invoke();
+            }
         }
     }
 

@@ -16,6 +16,9 @@ internal sealed class DomainControl(DomainSpec spec, int? vncPort, IDomainEvents
     private readonly TaskCompletionSource _destroyed = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly DisplayWiring _displays = new(() => spec.Name, Console.Error.WriteLine);
     private readonly Suspension _suspension = new();
+
+    /// <summary>Held while a volume is snapshotted.</summary>
+    private readonly SemaphoreSlim _snapshots = new(1, 1);
     private PvMachine? _machine;
     private DomainBuildResult? _build;
     private bool _buildTried;
@@ -131,6 +134,7 @@ internal sealed class DomainControl(DomainSpec spec, int? vncPort, IDomainEvents
             return;
         }
 
+        _suspension.Forget();
         if (machine is not null)
         {
             await Task.Run(async () => await machine.DisposeAsync().ConfigureAwait(false), CancellationToken.None).ConfigureAwait(false);
@@ -156,8 +160,18 @@ internal sealed class DomainControl(DomainSpec spec, int? vncPort, IDomainEvents
     public Task ReconfigureDeviceAsync(DeviceSpec device, CancellationToken cancellationToken) =>
         DeviceCalls.ReconfigureAsync(Devices, device, cancellationToken);
 
-    public Task SnapshotVolumeAsync(string id, string snapshot, CancellationToken cancellationToken) =>
-        DeviceCalls.SnapshotAsync(Devices, id, snapshot, cancellationToken);
+    public async Task SnapshotVolumeAsync(string id, string snapshot, Guid guid, CancellationToken cancellationToken)
+    {
+        await _snapshots.WaitAsync(cancellationToken).ConfigureAwait(false);
+        try
+        {
+            await DeviceCalls.SnapshotAsync(Devices, id, snapshot, guid, cancellationToken).ConfigureAwait(false);
+        }
+        finally
+        {
+            _snapshots.Release();
+        }
+    }
 
     public Task<IReadOnlyList<DeviceStatus>> GetDevicesAsync(CancellationToken cancellationToken) => Task.FromResult(DeviceCalls.Describe(Devices));
 
@@ -220,9 +234,20 @@ internal sealed class DomainControl(DomainSpec spec, int? vncPort, IDomainEvents
     }
 
     public Task<SaveResult> WriteStateAsync(string path, byte[] description, CancellationToken cancellationToken) =>
-        Task.Run(() => _suspension.Save(path, description), cancellationToken);
+        Task.Run(() => _suspension.SaveAsync(path, description), CancellationToken.None);
 
-    public Task ResumeAsync(CancellationToken cancellationToken) => Task.Run(_suspension.End, cancellationToken);
+    public async Task ResumeAsync(CancellationToken cancellationToken)
+    {
+        await SnapshotsEndedAsync().ConfigureAwait(false);
+        await Task.Run(_suspension.EndAsync, CancellationToken.None).ConfigureAwait(false);
+    }
+
+    /// <summary>Nobody is connected any more: a domain that was suspended for somebody goes on.</summary>
+    public async Task AbandonAsync()
+    {
+        await SnapshotsEndedAsync().ConfigureAwait(false);
+        await Task.Run(_suspension.AbandonAsync, CancellationToken.None).ConfigureAwait(false);
+    }
 
     public Task SendDebugKeysAsync(string keys, CancellationToken cancellationToken) => OnMachine(
         m =>
@@ -275,6 +300,13 @@ internal sealed class DomainControl(DomainSpec spec, int? vncPort, IDomainEvents
 
             return Task.FromResult(log);
         }
+    }
+
+    /// <summary>Whoever takes a domain up knows then which snapshots of its volumes there are: one that was being taken is there, or will not be.</summary>
+    private async Task SnapshotsEndedAsync()
+    {
+        await _snapshots.WaitAsync().ConfigureAwait(false);
+        _snapshots.Release();
     }
 
     private RelayToken Token => RelayToken.TryParse(spec.XenStoreToken) ?? RelayToken.Create();

@@ -8,7 +8,12 @@ namespace Shinano.Machine.Control;
 internal sealed class Suspension
 {
     private readonly Lock _lock = new();
+
+    /// <summary>Held by whatever suspends, writes or takes up; taken before <see cref="_lock"/>.</summary>
+    private readonly SemaphoreSlim _turn = new(1, 1);
+    private CancellationTokenSource _abandoned = new();
     private PvMachine? _machine;
+    private string? _written;
     private bool _isStill;
     private bool _wasPaused;
 
@@ -27,21 +32,12 @@ internal sealed class Suspension
     /// <exception cref="DomainFailureException">It cannot be suspended, and is as it was.</exception>
     public async Task BeginAsync(PvMachine machine, CancellationToken cancellation)
     {
-        lock (_lock)
-        {
-            if (_machine is not null || machine.Domain.Shutdown is not null)
-            {
-                throw new DomainFailureException(
-                    DomainFailureCode.WrongState, _machine is not null ? "the domain is being saved already" : "the domain has shut down");
-            }
-
-            _machine = machine;
-            _wasPaused = machine.Runner.IsPaused;
-        }
-
+        await _turn.WaitAsync(cancellation).ConfigureAwait(false);
         try
         {
-            await machine.SuspendAsync(cancellation).ConfigureAwait(false);
+            CancellationToken abandoned = Hold(machine);
+            using CancellationTokenSource either = CancellationTokenSource.CreateLinkedTokenSource(cancellation, abandoned);
+            await machine.SuspendAsync(either.Token).ConfigureAwait(false);
             lock (_lock)
             {
                 // A guest may have shut down as its last deed.
@@ -55,19 +51,38 @@ internal sealed class Suspension
         }
         catch (Exception e)
         {
-            End();
+            if (!IsStill)
+            {
+                TakeUp();
+            }
+
             throw e is BackEndException or IOException ? new DomainFailureException(DomainFailureCode.HostResource, e.Message, e) : e;
+        }
+        finally
+        {
+            _turn.Release();
         }
     }
 
     /// <summary>Writes the suspended domain.</summary>
-    public SaveResult Save(string path, ReadOnlySpan<byte> description)
+    /// <exception cref="DomainFailureException">It is not suspended, or the file cannot be written; it stays suspended.</exception>
+    public async Task<SaveResult> SaveAsync(string path, byte[] description)
     {
-        lock (_lock)
+        await _turn.WaitAsync().ConfigureAwait(false);
+        try
         {
-            return _machine is { } machine && _isStill
-                ? MachineSaver.Save(machine, path, description)
-                : throw new DomainFailureException(DomainFailureCode.WrongState, "the domain is not suspended");
+            (PvMachine machine, CancellationToken abandoned) = Still();
+            SaveResult result = MachineSaver.Save(machine, path, description, abandoned);
+            _written = path;
+            return result;
+        }
+        catch (OperationCanceledException e)
+        {
+            throw new DomainFailureException(DomainFailureCode.WrongState, "whoever had the domain saved is gone: it goes on", e);
+        }
+        finally
+        {
+            _turn.Release();
         }
     }
 
@@ -81,7 +96,96 @@ internal sealed class Suspension
     }
 
     /// <summary>Takes the domain up again, if it is suspended.</summary>
-    public void End()
+    public async Task EndAsync()
+    {
+        await _turn.WaitAsync().ConfigureAwait(false);
+        try
+        {
+            TakeUp();
+        }
+        finally
+        {
+            _turn.Release();
+        }
+    }
+
+    /// <summary>
+    /// Whoever had the domain suspended is gone, and nobody else may come to take it up: what is being written is given up, a file that was finished but not decided
+    /// upon goes, because the disks that belong to it go on, and the domain goes on as it was. Does nothing when it is not suspended.
+    /// </summary>
+    public async Task AbandonAsync()
+    {
+        lock (_lock)
+        {
+            _abandoned.Cancel();
+        }
+
+        await _turn.WaitAsync().ConfigureAwait(false);
+        try
+        {
+            if (_written is { } path)
+            {
+                File.Delete(path);
+            }
+
+            TakeUp();
+        }
+        finally
+        {
+            _turn.Release();
+        }
+    }
+
+    /// <summary>The domain is being destroyed: it is not taken up any more, and what was written stays.</summary>
+    public void Forget()
+    {
+        lock (_lock)
+        {
+            _machine = null;
+            _isStill = false;
+            _written = null;
+        }
+    }
+
+    private bool IsStill
+    {
+        get
+        {
+            lock (_lock)
+            {
+                return _isStill;
+            }
+        }
+    }
+
+    private CancellationToken Hold(PvMachine machine)
+    {
+        lock (_lock)
+        {
+            if (_machine is not null || machine.Domain.Shutdown is not null)
+            {
+                throw new DomainFailureException(
+                    DomainFailureCode.WrongState, _machine is not null ? "the domain is being saved already" : "the domain has shut down");
+            }
+
+            _machine = machine;
+            _wasPaused = machine.Runner.IsPaused;
+            return _abandoned.Token;
+        }
+    }
+
+    private (PvMachine Machine, CancellationToken Abandoned) Still()
+    {
+        lock (_lock)
+        {
+            return _isStill && _machine is { } machine
+                ? (machine, _abandoned.Token)
+                : throw new DomainFailureException(DomainFailureCode.WrongState, "the domain is not suspended");
+        }
+    }
+
+    /// <summary>Called with the turn.</summary>
+    private void TakeUp()
     {
         lock (_lock)
         {
@@ -96,6 +200,8 @@ internal sealed class Suspension
 
             _machine = null;
             _isStill = false;
+            _written = null;
+            _abandoned = new CancellationTokenSource();
         }
     }
 }

@@ -48,11 +48,11 @@ internal static class DeviceCalls
         }
     }
 
-    public static async Task SnapshotAsync(BackEndRegistry devices, string id, string snapshot, CancellationToken cancellation)
+    public static async Task SnapshotAsync(BackEndRegistry devices, string id, string snapshot, Guid guid, CancellationToken cancellation)
     {
         try
         {
-            await DeviceFactory.SnapshotAsync(devices.Get("vbd", id), snapshot, cancellation).ConfigureAwait(false);
+            await DeviceFactory.SnapshotAsync(devices.Get("vbd", id), snapshot, guid, cancellation).ConfigureAwait(false);
         }
         catch (BackEndException e)
         {

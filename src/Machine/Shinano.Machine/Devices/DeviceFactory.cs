@@ -3,6 +3,7 @@ using Shinano.Devices.Paravirtual.Block;
 using Shinano.Devices.Paravirtual.Network;
 using Shinano.Devices.Paravirtual.XenBus;
 using Shinano.Linux;
+using Shinano.Network.Frames;
 using Shinano.Storage;
 using Shinano.Storage.Pools;
 
@@ -18,7 +19,13 @@ internal static class DeviceFactory
         DeviceSpec spec, DisplayWiring displays, IReadOnlyList<KeptGrants> inherited, CancellationToken cancellation) => spec switch
         {
             DiskDeviceSpec disk => await BlockBackEnd.CreateAsync(SettingsOf(disk) with { Inherited = inherited }, token => OpenAsync(disk, token), cancellation).ConfigureAwait(false),
-            NetworkDeviceSpec network => new NetBackEnd(new NetSettings { Id = network.Id, LinkPath = network.LinkPath, Token = network.Token }),
+            NetworkDeviceSpec network => new NetBackEnd(new NetSettings
+            {
+                Id = network.Id,
+                LinkPath = network.LinkPath,
+                Token = network.Token,
+                Announced = MacAddress.TryParse(network.AnnouncedMac, out MacAddress address) ? address : null,
+            }),
             FramebufferDeviceSpec framebuffer => displays.CreateFramebuffer(framebuffer),
             KeyboardDeviceSpec keyboard => displays.CreateKeyboard(keyboard),
             _ => throw new BackEndException($"there is no back end for {spec.Kind}"),
@@ -36,7 +43,7 @@ internal static class DeviceFactory
     /// <summary>Takes a snapshot of the volume that a disk writes to, while it has let go of it.</summary>
     /// <exception cref="BackEndException">It is no disk.</exception>
     /// <exception cref="IOException">The pool refuses.</exception>
-    public static async Task SnapshotAsync(IBackEndDevice device, string snapshot, CancellationToken cancellation)
+    public static async Task SnapshotAsync(IBackEndDevice device, string snapshot, Guid guid, CancellationToken cancellation)
     {
         if (device is not BlockBackEnd disk)
         {
@@ -44,8 +51,8 @@ internal static class DeviceFactory
         }
 
         VolumeName name = VolumeName.ParseSnapshot(snapshot, "create snapshot");
-        IVolumePool pool = new VolumePools(ShinanoPaths.Current).Get(name.Pool);
-        await disk.ReopenAsync(token => pool.SnapshotAsync(name, token), cancellation).ConfigureAwait(false);
+        DirectoryPool pool = new VolumePools(ShinanoPaths.Current).GetDirectoryPool(name, "create snapshot");
+        await disk.ReopenAsync(token => pool.SnapshotAsync(name, guid, token), cancellation).ConfigureAwait(false);
     }
 
     private static BlockSettings SettingsOf(DiskDeviceSpec disk) => new()

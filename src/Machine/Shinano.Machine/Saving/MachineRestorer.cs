@@ -44,8 +44,8 @@ internal static class MachineRestorer
             ulong tscOffset = unchecked(head.GuestTsc - TimeStampCounter.Read());
             machine.Connect(tscOffset, head.SystemTime);
             DomainState state = new(machine.Parts);
-            state.LoadFrames(reader);
-            long pages = LoadPages(sections, machine);
+            state.LoadSpace(reader);
+            long pages = LoadMemory(sections, machine, state);
             progress("pages", $"{pages >> 8} MiB of {(long)machine.Parts.Mmu.Space.TotalPages >> 8} MiB");
             state.LoadRest(reader, tscOffset);
             machine.ConsoleHistory = rings.ConsoleHistory;
@@ -59,19 +59,26 @@ internal static class MachineRestorer
         }
     }
 
-    private static long LoadPages(SectionReader sections, PvMachine machine)
+    /// <summary>Frames first, then what is in them.</summary>
+    /// <returns>Pages that were loaded.</returns>
+    private static long LoadMemory(SectionReader sections, PvMachine machine, DomainState state)
     {
         MachineSpace space = machine.Parts.Mmu.Space;
-        long bytes = 0;
-        SectionKind kind;
-        while ((kind = sections.Read(out byte[] payload)) == SectionKind.Pages)
+        SectionKind kind = sections.Read(out byte[] payload);
+        for (; kind == SectionKind.Frames; kind = sections.Read(out payload))
         {
-            PageSections.Load(payload, space.Memory, space.IsGuests);
-            bytes += payload.Length;
+            state.LoadFrames(new StateReader(payload));
+        }
+
+        using PagePacker packer = new();
+        long pages = 0;
+        for (; kind is SectionKind.Pages or SectionKind.PackedPages; kind = sections.Read(out payload))
+        {
+            pages += PageSections.Load(kind, payload, packer, space.Memory, space.IsGuests);
         }
 
         return kind == SectionKind.End
-            ? bytes >> GuestMemory.PageShift
+            ? pages
             : throw new SavedStateException(SavedStateError.Damaged, $"a section {kind} is where the guest's pages should be");
     }
 

@@ -2,6 +2,7 @@ using Shinano.Control.Api.Domains;
 using Shinano.Devices.Paravirtual.Console;
 using Shinano.Hypervisor.Mmu;
 using Shinano.Hypervisor.Saving;
+using Shinano.Linux;
 using Shinano.SavedState;
 
 namespace Shinano.Machine.Saving;
@@ -11,31 +12,17 @@ internal static class MachineSaver
 {
     /// <summary>Writes the file, whole or not at all. The machine is suspended and left as it is.</summary>
     /// <param name="description">xend's section.</param>
+    /// <param name="cancellation">Ends the writing; no file is left.</param>
     /// <exception cref="DomainFailureException">The file cannot be written, or the domain cannot be saved as it is.</exception>
-    public static SaveResult Save(PvMachine machine, string path, ReadOnlySpan<byte> description)
+    public static SaveResult Save(PvMachine machine, string path, ReadOnlySpan<byte> description, CancellationToken cancellation)
     {
-        string partial = path + ".partial";
-        bool created = false;
         try
         {
-            long pages;
-            long length;
-            using (FileStream output = new(partial, new FileStreamOptions
-            {
-                Mode = FileMode.CreateNew,
-                Access = FileAccess.Write,
-                UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite,
-                BufferSize = 0,
-            }))
-            {
-                created = true;
-                pages = Write(machine, output, description);
-                length = output.Length;
-                output.Flush(flushToDisk: true);
-            }
-
-            File.Move(partial, path, overwrite: true);
-            created = false;
+            using WholeFile file = WholeFile.Create(path);
+            long pages = Write(machine, file.Stream, description, cancellation);
+            long length = file.Stream.Length;
+            cancellation.ThrowIfCancellationRequested();
+            file.Publish();
             return new SaveResult(path, length, pages);
         }
         catch (SavedStateException e)
@@ -46,29 +33,31 @@ internal static class MachineSaver
         {
             throw new DomainFailureException(DomainFailureCode.HostResource, $"{path}: cannot be written: {e.Message}", e);
         }
-        finally
-        {
-            if (created)
-            {
-                File.Delete(partial);
-            }
-        }
     }
 
-    private static long Write(PvMachine machine, Stream output, ReadOnlySpan<byte> description)
+    /// <summary>Writes all sections of a suspended machine.</summary>
+    /// <returns>Pages of memory written.</returns>
+    /// <exception cref="SavedStateException">The domain cannot be saved as it is.</exception>
+    public static long Write(PvMachine machine, Stream output, ReadOnlySpan<byte> description, CancellationToken cancellation)
     {
         // The state first: a domain that cannot be saved is found out before its memory is written.
         StateWriter state = new();
         HeadOf(machine).Write(state);
-        new DomainState(machine.Parts).Save(state);
+        DomainState domain = new(machine.Parts);
+        domain.Save(state);
         StateWriter rings = new();
         new RingSection(machine.StoreState, machine.Devices?.DescribeKept() ?? [], HistoryOf(machine.Backlog)).Write(rings);
         SectionWriter sections = new(output);
         sections.Write(SectionKind.Description, description);
         sections.Write(SectionKind.Machine, state.Written.Span);
         sections.Write(SectionKind.Rings, rings.Written.Span);
+        foreach (StateWriter frames in domain.SaveFrames())
+        {
+            sections.Write(SectionKind.Frames, frames.Written.Span);
+        }
+
         MachineSpace space = machine.Parts.Mmu.Space;
-        long pages = PageSections.Write(sections, space.Memory, space.IsGuests);
+        long pages = PageSections.Write(sections, space.Memory, space.IsGuests, cancellation);
         sections.End();
         return pages;
     }

@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Buffers.Binary;
 using Shinano.Memory;
 using Shinano.SavedState;
@@ -7,7 +8,7 @@ namespace Shinano.Machine.Saving;
 /// <summary>The guest's memory in a saved domain: runs of frames that hold anything but zeros.</summary>
 /// <remarks>
 /// <code>
-/// 0 first machine frame (64)   8 count (32)   12 zero (32)   16 count pages of 4096 bytes
+/// 0 first machine frame (64)   8 count (32)   12 zero (32)   16 count pages of 4096 bytes, packed with zstd in a section PAGZ
 /// </code>
 /// </remarks>
 internal static class PageSections
@@ -15,16 +16,95 @@ internal static class PageSections
     /// <summary>Frames of a section at most: 1 MiB.</summary>
     private const int MostFrames = 256;
     private const int HeaderSize = 16;
+    private const int MostBytes = HeaderSize + (MostFrames * GuestMemory.PageSize);
+
+    /// <summary>Sections that are packed at the same time; each takes two buffers of 1 MiB.</summary>
+    private static readonly int Parallel = Math.Clamp(Environment.ProcessorCount, 1, 8);
 
     /// <summary>Writes every frame of the guest's and of those shared with it.</summary>
     /// <param name="belongs">Whether a frame is one of these.</param>
+    /// <param name="cancellation">Ends the writing between two sections.</param>
     /// <returns>Pages written.</returns>
-    public static long Write(SectionWriter output, GuestMemory memory, Func<ulong, bool> belongs)
+    public static long Write(SectionWriter output, GuestMemory memory, Func<ulong, bool> belongs, CancellationToken cancellation = default)
     {
-        byte[] section = new byte[HeaderSize + (MostFrames * GuestMemory.PageSize)];
-        ulong first = 0;
-        int count = 0;
+        using PagePacker packer = new();
+        Queue<Task<Section>> underWay = new();
         long pages = 0;
+        try
+        {
+            foreach (Section section in Collect(memory, belongs))
+            {
+                cancellation.ThrowIfCancellationRequested();
+                underWay.Enqueue(Task.Run(() => section.Pack(packer), CancellationToken.None));
+                if (underWay.Count > Parallel)
+                {
+                    pages += Take(underWay.Dequeue());
+                }
+            }
+
+            while (underWay.Count > 0)
+            {
+                cancellation.ThrowIfCancellationRequested();
+                pages += Take(underWay.Dequeue());
+            }
+        }
+        finally
+        {
+            // After a failure: nobody packs with what is disposed.
+            Task.WaitAll([.. underWay], CancellationToken.None);
+        }
+
+        return pages;
+
+        int Take(Task<Section> packed)
+        {
+            using Section section = packed.GetAwaiter().GetResult();
+            output.Write(section.Kind, section.Payload);
+            return section.Count;
+        }
+    }
+
+    /// <summary>Puts a section's pages where they belong.</summary>
+    /// <param name="kind"><see cref="SectionKind.Pages"/> or <see cref="SectionKind.PackedPages"/>.</param>
+    /// <returns>How many pages they are.</returns>
+    /// <exception cref="SavedStateException">A frame is none of the guest's, or the section is no section of pages.</exception>
+    public static int Load(SectionKind kind, ReadOnlySpan<byte> section, PagePacker packer, GuestMemory memory, Func<ulong, bool> belongs)
+    {
+        StateReader.Demand(section.Length >= HeaderSize, "a section of pages without a header");
+        ulong first = BinaryPrimitives.ReadUInt64LittleEndian(section);
+        ulong count = BinaryPrimitives.ReadUInt64LittleEndian(section[8..]);
+        StateReader.Demand(count <= MostFrames, $"{count} frames in a section of pages");
+        ReadOnlySpan<byte> content = section[HeaderSize..];
+        byte[] unpacked = ArrayPool<byte>.Shared.Rent(MostBytes);
+        try
+        {
+            if (kind == SectionKind.PackedPages)
+            {
+                Span<byte> pages = unpacked.AsSpan(0, (int)count * GuestMemory.PageSize);
+                packer.Unpack(content, pages);
+                content = pages;
+            }
+
+            StateReader.Demand(content.Length == (int)count * GuestMemory.PageSize, "a section of pages has another length than it says");
+            for (int i = 0; i < (int)count; i++)
+            {
+                ulong frame = unchecked(first + (ulong)i);
+                StateReader.Demand(belongs(frame), $"machine frame {frame:x} is none of the guest's");
+                content.Slice(i * GuestMemory.PageSize, GuestMemory.PageSize).CopyTo(memory.FrameSpan(frame));
+            }
+
+            return (int)count;
+        }
+        finally
+        {
+            ArrayPool<byte>.Shared.Return(unpacked);
+        }
+    }
+
+    /// <summary>The sections, not packed yet; who takes one disposes it.</summary>
+    private static IEnumerable<Section> Collect(GuestMemory memory, Func<ulong, bool> belongs)
+    {
+        Section? section = null;
         foreach (ulong frame in memory.FramesWithContent())
         {
             if (!belongs(frame))
@@ -32,47 +112,68 @@ internal static class PageSections
                 continue;
             }
 
-            if (count == MostFrames || (count > 0 && frame != first + (ulong)count))
+            if (section is not null && !section.Follows(frame))
             {
-                Flush();
+                yield return section;
+                section = null;
             }
 
-            first = count == 0 ? frame : first;
-            memory.FrameSpan(frame).CopyTo(section.AsSpan(HeaderSize + (count * GuestMemory.PageSize)));
-            count++;
-            pages++;
+            section ??= new Section(frame);
+            section.Add(memory.FrameSpan(frame));
         }
 
-        if (count > 0)
+        if (section is not null)
         {
-            Flush();
-        }
-
-        return pages;
-
-        void Flush()
-        {
-            BinaryPrimitives.WriteUInt64LittleEndian(section, first);
-            BinaryPrimitives.WriteUInt64LittleEndian(section.AsSpan(8), (uint)count);
-            output.Write(SectionKind.Pages, section.AsSpan(0, HeaderSize + (count * GuestMemory.PageSize)));
-            count = 0;
+            yield return section;
         }
     }
 
-    /// <summary>Puts a section's pages where they belong.</summary>
-    /// <exception cref="SavedStateException">A frame is none of the guest's.</exception>
-    public static void Load(ReadOnlySpan<byte> section, GuestMemory memory, Func<ulong, bool> belongs)
+    private sealed class Section(ulong first) : IDisposable
     {
-        StateReader.Demand(section.Length >= HeaderSize, "a section of pages without a header");
-        ulong first = BinaryPrimitives.ReadUInt64LittleEndian(section);
-        ulong count = BinaryPrimitives.ReadUInt64LittleEndian(section[8..]);
-        StateReader.Demand(
-            count <= MostFrames && section.Length == HeaderSize + ((int)count * GuestMemory.PageSize), "a section of pages has another length than it says");
-        for (int i = 0; i < (int)count; i++)
+        private readonly byte[] _pages = ArrayPool<byte>.Shared.Rent(MostBytes);
+        private byte[]? _packed;
+        private int _length = HeaderSize;
+
+        public int Count { get; private set; }
+
+        public SectionKind Kind => _packed is null ? SectionKind.Pages : SectionKind.PackedPages;
+
+        public ReadOnlySpan<byte> Payload => (_packed ?? _pages).AsSpan(0, _length);
+
+        public bool Follows(ulong frame) => Count < MostFrames && frame == first + (ulong)Count;
+
+        public void Add(ReadOnlySpan<byte> page)
         {
-            ulong frame = unchecked(first + (ulong)i);
-            StateReader.Demand(belongs(frame), $"machine frame {frame:x} is none of the guest's");
-            section.Slice(HeaderSize + (i * GuestMemory.PageSize), GuestMemory.PageSize).CopyTo(memory.FrameSpan(frame));
+            page.CopyTo(_pages.AsSpan(_length));
+            _length += page.Length;
+            Count++;
+        }
+
+        public Section Pack(PagePacker packer)
+        {
+            BinaryPrimitives.WriteUInt64LittleEndian(_pages, first);
+            BinaryPrimitives.WriteUInt64LittleEndian(_pages.AsSpan(8), (uint)Count);
+            byte[] packed = ArrayPool<byte>.Shared.Rent(MostBytes);
+            int count = packer.TryPack(_pages.AsSpan(HeaderSize, _length - HeaderSize), packed.AsSpan(HeaderSize, _length - HeaderSize));
+            if (count == 0)
+            {
+                ArrayPool<byte>.Shared.Return(packed);
+                return this;
+            }
+
+            _pages.AsSpan(0, HeaderSize).CopyTo(packed);
+            _length = HeaderSize + count;
+            _packed = packed;
+            return this;
+        }
+
+        public void Dispose()
+        {
+            ArrayPool<byte>.Shared.Return(_pages);
+            if (_packed is not null)
+            {
+                ArrayPool<byte>.Shared.Return(_packed);
+            }
         }
     }
 }

@@ -20,6 +20,9 @@ public readonly record struct EthernetHeader(MacAddress Destination, MacAddress 
     public const ushort IpV4 = 0x0800;
     public const ushort Arp = 0x0806;
     public const ushort IpV6 = 0x86dd;
+
+    /// <summary>Reverse ARP, by which a place on the network is announced (<see cref="Announcement"/>).</summary>
+    public const ushort Rarp = 0x8035;
     private const ushort TaggedFrame = 0x8100;
 
     /// <summary>VLAN of the tag, 0 without one and for a tag that carries a priority only. Source: IEEE 802.1Q §9.6.</summary>

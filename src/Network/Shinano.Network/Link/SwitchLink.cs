@@ -14,6 +14,7 @@ public sealed class SwitchLink : IAsyncDisposable
 
     private readonly string _path;
     private readonly byte[] _hello;
+    private readonly ReadOnlyMemory<byte> _greeting;
     private readonly ILinkReceiver _receiver;
     private readonly CancellationTokenSource _stop = new();
     private readonly SemaphoreSlim _sending = new(1, 1);
@@ -23,12 +24,14 @@ public sealed class SwitchLink : IAsyncDisposable
     /// <param name="path">The switch's socket for domain processes.</param>
     /// <param name="token">The vnic's.</param>
     /// <param name="receiver">Gets frames from now on.</param>
+    /// <param name="greeting">Whole frames in <see cref="LinkFormat"/> that are sent first, each time that the connection is made.</param>
     /// <exception cref="FormatException">The token is none.</exception>
-    public SwitchLink(string path, string token, ILinkReceiver receiver)
+    public SwitchLink(string path, string token, ILinkReceiver receiver, ReadOnlyMemory<byte> greeting = default)
     {
         _path = path;
         _hello = LinkHello.Write(token);
         _receiver = receiver;
+        _greeting = greeting;
         _running = Task.Run(RunAsync);
     }
 
@@ -87,6 +90,11 @@ public sealed class SwitchLink : IAsyncDisposable
             {
                 using Socket socket = await ConnectAsync().ConfigureAwait(false);
                 pause = FirstPause;
+                if (!_greeting.IsEmpty)
+                {
+                    await socket.SendAllAsync(_greeting, _stop.Token).ConfigureAwait(false);
+                }
+
                 Volatile.Write(ref _socket, socket);
                 await ReceiveAsync(socket).ConfigureAwait(false);
             }

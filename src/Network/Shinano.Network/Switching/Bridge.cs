@@ -76,6 +76,11 @@ public sealed class Bridge(string name, TimeProvider clock)
             return;
         }
 
+        if (from.Uplink is { } listener && PrivateUplink.Hears(header))
+        {
+            listener.TrySend(frame, offload);
+        }
+
         _addresses.Learn(vlan, header.Source, from);
         if (!header.Destination.IsGroup && _addresses.Find(vlan, header.Destination) is { } known)
         {

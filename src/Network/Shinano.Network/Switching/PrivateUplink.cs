@@ -6,7 +6,7 @@ namespace Shinano.Network.Switching;
 
 /// <summary>
 /// A way out for one port: user-mode NAT, which knows a single guest. It gets what is for its own address, requests for the IP addresses that it answers
-/// for, and requests of DHCP; all else stays on the bridge, where the other ports are.
+/// for, requests of DHCP, and announcements; all else stays on the bridge, where the other ports are.
 /// </summary>
 /// <param name="mac">Its address, the gateway's.</param>
 /// <param name="addresses">IPv4 addresses that it answers for: gateway, name server.</param>
@@ -36,6 +36,9 @@ public abstract class PrivateUplink(MacAddress mac, IReadOnlyList<IPAddress> add
             _ => false,
         };
     }
+
+    /// <summary>Whether a frame of its port is for it as well as for everybody: the announcement of a guest that was moved.</summary>
+    public static bool Hears(in EthernetHeader header) => header is { Tag: null, Type: EthernetHeader.Rarp } && header.Destination == MacAddress.Broadcast;
 
     /// <summary>Queues a frame; false when there is no room. Any thread; never waits.</summary>
     public abstract bool TrySend(ReadOnlySpan<byte> frame, FrameOffload offload);

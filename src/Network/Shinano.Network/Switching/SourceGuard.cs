@@ -24,7 +24,7 @@ public sealed class SourceGuard(MacAddress mac, IReadOnlyList<IPAddress> address
             case EthernetHeader.IpV4:
                 return packet.Length >= 20 && (IsOwn(packet[12..]) || IsDhcp(packet));
 
-            case EthernetHeader.Arp:
+            case EthernetHeader.Arp or EthernetHeader.Rarp:
                 // RFC 826: addresses of hardware and protocol of the sender. RFC 5227 §2.1.1: a probe has none.
                 return packet.Length >= 28 && MacAddress.Read(packet[8..]) == mac && (IsOwn(packet[14..]) || BinaryPrimitives.ReadUInt32BigEndian(packet[14..]) == 0);
 

@@ -14,4 +14,7 @@ public sealed record NetworkDeviceSpec : DeviceSpec
 
     /// <summary>What is shown there to be connected to the vnic.</summary>
     public required string Token { get; init; }
+
+    /// <summary>The guest's address, to be announced to the switch: of an interface that goes on in a restored domain. Null for a new one.</summary>
+    public string? AnnouncedMac { get; init; }
 }
