@@ -65,9 +65,17 @@ internal sealed class Suspension
     {
         lock (_lock)
         {
-            return _machine is { } machine && _isStill
-                ? MachineSaver.Save(machine, path, description)
-                : throw new DomainFailureException(DomainFailureCode.WrongState, "the domain is not suspended");
+            return MachineSaver.Save(Demand(), path, description);
+        }
+    }
+
+    /// <summary>The suspended domain.</summary>
+    /// <exception cref="DomainFailureException">It is not suspended.</exception>
+    public PvMachine Demand()
+    {
+        lock (_lock)
+        {
+            return _machine is { } machine && _isStill ? machine : throw new DomainFailureException(DomainFailureCode.WrongState, "the domain is not suspended");
         }
     }
 

@@ -19,28 +19,29 @@ internal static class PageSections
     /// <summary>Writes every frame of the guest's and of those shared with it.</summary>
     /// <param name="belongs">Whether a frame is one of these.</param>
     /// <returns>Pages written.</returns>
-    public static long Write(SectionWriter output, GuestMemory memory, Func<ulong, bool> belongs)
+    public static long Write(SectionWriter output, GuestMemory memory, Func<ulong, bool> belongs) => Write(output, memory, memory.FramesWithContent().Where(belongs));
+
+    /// <summary>Writes frames, whatever they hold, in ascending order; those that are no memory, or are none any more, are left out.</summary>
+    /// <returns>Pages written.</returns>
+    public static long Write(SectionWriter output, GuestMemory memory, IEnumerable<ulong> frames)
     {
         byte[] section = new byte[HeaderSize + (MostFrames * GuestMemory.PageSize)];
         ulong first = 0;
         int count = 0;
         long pages = 0;
-        foreach (ulong frame in memory.FramesWithContent())
+        foreach (ulong frame in frames)
         {
-            if (!belongs(frame))
-            {
-                continue;
-            }
-
             if (count == MostFrames || (count > 0 && frame != first + (ulong)count))
             {
                 Flush();
             }
 
             first = count == 0 ? frame : first;
-            memory.FrameSpan(frame).CopyTo(section.AsSpan(HeaderSize + (count * GuestMemory.PageSize)));
-            count++;
-            pages++;
+            if (memory.TryRead(frame << GuestMemory.PageShift, section.AsSpan(HeaderSize + (count * GuestMemory.PageSize), GuestMemory.PageSize)))
+            {
+                count++;
+                pages++;
+            }
         }
 
         if (count > 0)
