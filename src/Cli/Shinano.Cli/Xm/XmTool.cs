@@ -17,6 +17,8 @@ internal static class XmTool
         CreationVerbs.AddTo(root, environment);
         LifeVerbs.AddTo(root, environment);
         SaveVerbs.AddTo(root, environment);
+        MigrationVerbs.AddTo(root, environment);
+        MigrationSettingVerbs.AddTo(root, environment);
         ResourceVerbs.AddTo(root, environment);
         VncViewerVerb.AddTo(root, environment);
         BlockVerbs.AddTo(root, environment);
