@@ -303,8 +303,8 @@ public sealed unsafe class GuestMemory : IDisposable
         return log;
     }
 
-    /// <summary>Ends the log, if there is one.</summary>
-    public void EndLog() => _log = null;
+    /// <summary>Ends a log, if it is the present one.</summary>
+    public void EndLog(DirtyLog log) => Interlocked.CompareExchange(ref _log, null, log);
 
     /// <summary>The frames to which the host holds references, in ascending order: whether they changed is not known.</summary>
     public IEnumerable<ulong> ReferencedFrames()

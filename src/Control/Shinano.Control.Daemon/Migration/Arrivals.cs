@@ -29,10 +29,10 @@ internal sealed class Arrivals(
 
                 await ReceiveAsync(peer, peer.Read<MigrationOffer>(first, SectionKind.Offer));
             }
-            catch (DomainFailureException e)
+            catch (Exception e) when (e is DomainFailureException or IOException or UnauthorizedAccessException)
             {
                 logger.LogWarning("no domain came from {From}: {Message}", peer.Name, e.Message);
-                await peer.RefuseAsync(e.Failure);
+                await peer.RefuseAsync((e as DomainFailureException)?.Failure ?? new DomainFailure(DomainFailureCode.HostResource, e.Message));
             }
         }
     }
@@ -88,7 +88,7 @@ internal sealed class Arrivals(
             FaultPoint.Reach("target-keeps");
             arrival.Take(() => journal.Take(arrival.Transfer));
         }
-        catch (Exception e) when (e is DomainFailureException or IOException or UnauthorizedAccessException)
+        catch (Exception e) when (e is not OutOfMemoryException)
         {
             // From here on it cannot be taken any more, and may be gone.
             arrival.TryDrop();

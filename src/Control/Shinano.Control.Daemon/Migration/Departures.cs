@@ -18,12 +18,15 @@ internal sealed class Departures(
     /// <summary>Input and output of the guest that are under way have to end.</summary>
     private static readonly TimeSpan SuspendPatience = TimeSpan.FromMinutes(1);
 
+    /// <summary>A refusal is on its way when the connection is lost by it.</summary>
+    private static readonly TimeSpan RefusalPatience = TimeSpan.FromSeconds(2);
+
     /// <summary>Moves a domain, which is gone from here afterwards. After a failure it goes on here as it was, unless the failure says that this is not known.</summary>
     /// <exception cref="DomainFailureException">It was not moved; <see cref="DomainFailureCode.MigrationUnresolved"/> when that is not known.</exception>
     public async Task<MigrationResult> MigrateAsync(string domain, MigrateRequest request, Action<BuildProgress> progress, CancellationToken cancellationToken)
     {
         DomainEntry entry = operations.FindRunning(domain);
-        if (!entry.TryBeginDeparture() || entry.Record.HandedOver is not null)
+        if (entry.Record.HandedOver is not null || !entry.TryBeginDeparture())
         {
             throw new DomainFailureException(DomainFailureCode.WrongState, $"domain '{entry.Record.Name}' is being migrated already");
         }
@@ -57,13 +60,11 @@ internal sealed class Departures(
         bool suspended = false;
         bool holdsGate = false;
         bool stays = true;
-        using StateSocket socket = new(entry.Directory.StateSocket);
         try
         {
             connection.OnProgress = progress;
-            Task<PreCopyResult> rounds = connection.CallAsync(
-                (process, token) => process.BeginDepartureAsync(socket.Path, request.Live, token), SendPatience, cancellationToken);
-            using NetworkStream state = await socket.AcceptAsync(rounds);
+            (Task<PreCopyResult> rounds, NetworkStream stream) = await BeginAsync(entry, connection, request.Live, cancellationToken);
+            using NetworkStream state = stream;
             Task pump = Task.Factory.StartNew(() => Pump(state, peer), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
             Forget(pump);
             PreCopyResult sent = await UnlessAsync(peer, rounds, pump, answer);
@@ -81,6 +82,7 @@ internal sealed class Departures(
                 peer, connection.CallAsync((process, token) => process.SendStateAsync(token), SendPatience, CancellationToken.None), pump, answer);
             await pump;
             FaultPoint.Reach("source-sent");
+            peer.Hurry(MigrationPeer.Patience);
             peer.Demand(await answer, SectionKind.Ready);
             stays = false;
             await HandOverAsync(entry, peer, new HandOver(transfer, request.Target, clock.GetUtcNow()), () => stays = true);
@@ -115,6 +117,16 @@ internal sealed class Departures(
                 entry.Gate.Release();
             }
         }
+    }
+
+    /// <summary>Has the domain process send, to a socket that is gone from its directory when this returns.</summary>
+    private static async Task<(Task<PreCopyResult> Rounds, NetworkStream State)> BeginAsync(
+        DomainEntry entry, DomainConnection connection, bool live, CancellationToken cancellationToken)
+    {
+        using StateSocket socket = new(entry.Directory.StateSocket);
+        Task<PreCopyResult> rounds = connection.CallAsync(
+            (process, token) => process.BeginDepartureAsync(socket.Path, live, token), SendPatience, cancellationToken);
+        return (rounds, await socket.AcceptAsync(rounds));
     }
 
     /// <summary>Writes down that the domain is the target's, and says so.</summary>
@@ -190,43 +202,48 @@ internal sealed class Departures(
         }
     }
 
-    /// <summary>Waits for a call, which ends with what it depends on: the pump, which must not fail, and the other side, which must say nothing yet.</summary>
+    /// <summary>Waits for a call, unless something else says that it is in vain: the pump fails, or the other side refuses or is gone.</summary>
     private static async Task<T> UnlessAsync<T>(MigrationPeer peer, Task<T> call, Task pump, Task<(SectionKind Kind, byte[] Payload)> answer)
     {
-        Task first = await Task.WhenAny(call, pump.ContinueWith(task => task, TaskContinuationOptions.OnlyOnFaulted), answer);
-        if (first == call)
+        List<Task> open = [call, pump, answer];
+        while (true)
         {
-            try
+            Task first = await Task.WhenAny(open);
+            open.Remove(first);
+            if (first == answer)
             {
-                return await call;
+                peer.Demand(await answer, SectionKind.Ready);
             }
-            catch (DomainFailureException e) when (e.Failure.Code == DomainFailureCode.MigrationBroken)
+            else if (first == call ? !IsCut(call) : pump.IsFaulted)
             {
-                // The process only knows that nobody listens.
-                await Task.WhenAny(pump, Task.Delay(TimeSpan.FromSeconds(2)));
+                break;
             }
-        }
-
-        Forget(call);
-
-        // A refusal says more than what followed from it.
-        await Task.WhenAny(answer, Task.Delay(TimeSpan.FromSeconds(2)));
-        if (answer.IsCompleted)
-        {
-            peer.Demand(await answer, SectionKind.Ready);
-            if (!call.IsCompleted)
+            else if (first == call)
             {
-                throw MigrationPeer.Senseless("the word that all is there, before all was sent");
+                // The process only knows that nobody listens; the pump knows why.
+                await Task.WhenAny(pump, Task.Delay(RefusalPatience));
+                break;
             }
         }
 
         if (pump.IsFaulted)
         {
+            Forget(call);
+
+            // A refusal says more than what followed from it.
+            if (open.Contains(answer) && await Task.WhenAny(answer, Task.Delay(RefusalPatience)) == answer)
+            {
+                peer.Demand(await answer, SectionKind.Ready);
+            }
+
             await pump;
         }
 
         return await call;
     }
+
+    private static bool IsCut(Task call) =>
+        call.Exception?.InnerException is DomainFailureException { Failure.Code: DomainFailureCode.MigrationBroken };
 
     private static void Forget(Task task) => task.ContinueWith(ended => ended.Exception, TaskContinuationOptions.OnlyOnFaulted);
 }

@@ -67,15 +67,15 @@ internal sealed class MigrationListener(ShinanoPaths paths, PeerKeys keys, Arriv
     /// <exception cref="DomainFailureException">The address cannot be listened at.</exception>
     public void Change(string? endpoint)
     {
-        Listen(endpoint);
+        string? bound = Listen(endpoint);
         ShinanoPaths.EnsureDirectory(Path.GetDirectoryName(SettingFile)!);
-        if (endpoint is null)
+        if (bound is null)
         {
             File.Delete(SettingFile);
         }
         else
         {
-            File.WriteAllText(SettingFile, endpoint + "\n");
+            File.WriteAllText(SettingFile, bound + "\n");
         }
     }
 
@@ -86,7 +86,8 @@ internal sealed class MigrationListener(ShinanoPaths paths, PeerKeys keys, Arriv
         File.Delete(paths.MigrationSocket);
     }
 
-    private void Listen(string? endpoint)
+    /// <returns>Where, with the port that was given for port 0.</returns>
+    private string? Listen(string? endpoint)
     {
         IPEndPoint? address = null;
         if (endpoint is not null && !IPEndPoint.TryParse(endpoint, out address))
@@ -101,7 +102,7 @@ internal sealed class MigrationListener(ShinanoPaths paths, PeerKeys keys, Arriv
             _endpoint = null;
             if (address is null)
             {
-                return;
+                return null;
             }
 
             Socket socket = new(address.AddressFamily, SocketType.Stream, ProtocolType.Tcp);
@@ -121,6 +122,7 @@ internal sealed class MigrationListener(ShinanoPaths paths, PeerKeys keys, Arriv
             _endpoint = socket.LocalEndPoint!.ToString();
             _ = AcceptAsync(socket, ServeNetworkAsync);
             logger.LogInformation("migrations are taken at {Endpoint}", _endpoint);
+            return _endpoint;
         }
     }
 

@@ -84,6 +84,19 @@ internal sealed class MigrationPeer : IDisposable
         }
     }
 
+    /// <summary>Who receives now waits no longer than this any more.</summary>
+    public void Hurry(TimeSpan patience)
+    {
+        try
+        {
+            _watchdog.Change(patience, Timeout.InfiniteTimeSpan);
+        }
+        catch (ObjectDisposedException)
+        {
+            // Who receives has heard of it.
+        }
+    }
+
     /// <summary>Waits for the next section, on a thread of its own.</summary>
     /// <exception cref="DomainFailureException">As <see cref="Receive"/>.</exception>
     public Task<(SectionKind Kind, byte[] Payload)> ReceiveAsync(TimeSpan patience) => Task.Factory.StartNew(

@@ -20,12 +20,32 @@ internal sealed class TransferJournal(ShinanoPaths paths)
     public void Take(Guid transfer)
     {
         ShinanoPaths.EnsureDirectory(Directory);
-        using (FileStream file = new(PathOf(transfer), FileMode.CreateNew, FileAccess.Write))
+        string fresh = PathOf(transfer) + ".new";
+        using (FileStream file = new(fresh, FileMode.Create, FileAccess.Write))
         {
             file.Flush(flushToDisk: true);
         }
 
-        DirectorySync.Flush(Directory);
+        // The last thing that may fail: with the name in place it is taken, whatever comes.
+        File.Move(fresh, PathOf(transfer));
+        TryFlushDirectory();
+    }
+
+    private void TryFlushDirectory()
+    {
+        try
+        {
+            DirectorySync.Flush(Directory);
+            Forget();
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            // A disk that fails now has the name in its cache.
+        }
+    }
+
+    private void Forget()
+    {
         foreach (FileInfo old in new DirectoryInfo(Directory).EnumerateFiles().OrderByDescending(file => file.LastWriteTimeUtc).Skip(Most))
         {
             old.Delete();

@@ -39,14 +39,14 @@ internal sealed class Departure
         }
         catch
         {
-            End();
+            End(sender);
             throw;
         }
         finally
         {
             lock (_lock)
             {
-                _rounds = null;
+                _rounds = _rounds == rounds ? null : _rounds;
             }
         }
     }
@@ -79,7 +79,7 @@ internal sealed class Departure
     /// <exception cref="DomainFailureException">An image is not to be had now; the call may be made again.</exception>
     public async Task ReturnAsync()
     {
-        End();
+        End(Volatile.Read(ref _sender));
         await _oneReturn.WaitAsync().ConfigureAwait(false);
         try
         {
@@ -96,14 +96,15 @@ internal sealed class Departure
         }
     }
 
-    private void End()
+    private void End(StateSender? sender)
     {
-        StateSender? sender;
         lock (_lock)
         {
-            sender = _sender;
-            _sender = null;
-            _rounds?.Cancel();
+            if (_sender == sender)
+            {
+                _sender = null;
+                _rounds?.Cancel();
+            }
         }
 
         sender?.Dispose();

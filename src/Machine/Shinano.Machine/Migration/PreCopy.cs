@@ -63,7 +63,7 @@ internal sealed class PreCopy : IDisposable
     /// <summary>What changed since the last round, and what the host may have changed without a word; the domain is suspended.</summary>
     public IEnumerable<ulong> TakeRest() => _log.Take().Union(Memory.ReferencedFrames()).Where(Space.IsGuests).Order();
 
-    public void Dispose() => Memory.EndLog();
+    public void Dispose() => Memory.EndLog(_log);
 
     private static bool IsLittle(long left, long sent, TimeSpan elapsed) => elapsed * ((double)left / Math.Max(sent, 1)) < ShortEnough;
 

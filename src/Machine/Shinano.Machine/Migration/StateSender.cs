@@ -14,6 +14,7 @@ internal sealed class StateSender : IDisposable
     private readonly SectionWriter _sections;
     private readonly BufferedStream _output;
     private PreCopy? _preCopy;
+    private int _disposed;
 
     /// <summary>Connects, and sends what the machine must be.</summary>
     /// <exception cref="IOException">Nobody is there.</exception>
@@ -46,10 +47,19 @@ internal sealed class StateSender : IDisposable
     /// <exception cref="IOException">xend is gone.</exception>
     public PreCopyResult SendPages(Action<int, long, long> progress, CancellationToken cancellation)
     {
-        _preCopy = new PreCopy(_machine);
-        PreCopyResult result = _preCopy.Run(_sections, progress, cancellation);
-        _output.Flush();
-        return result;
+        PreCopy preCopy = new(_machine);
+        try
+        {
+            _preCopy = preCopy;
+            PreCopyResult result = preCopy.Run(_sections, progress, cancellation);
+            _output.Flush();
+            return result;
+        }
+        catch
+        {
+            preCopy.Dispose();
+            throw;
+        }
     }
 
     /// <summary>Sends state and pages of the suspended domain, and the end.</summary>
@@ -82,7 +92,10 @@ internal sealed class StateSender : IDisposable
     /// <summary>Ends the log of changes and the connection, whatever is under way on it.</summary>
     public void Dispose()
     {
-        _socket.Dispose();
-        _preCopy?.Dispose();
+        if (Interlocked.Exchange(ref _disposed, 1) == 0)
+        {
+            _socket.Dispose();
+            _preCopy?.Dispose();
+        }
     }
 }
