@@ -23,7 +23,7 @@ internal sealed class Arrivals(
                 if (first.Kind == SectionKind.Ask)
                 {
                     Guid transfer = peer.Read<MigrationQuestion>(first, SectionKind.Ask).Transfer;
-                    peer.Send(SectionKind.Told, new MigrationAnswer(await FindOutAsync(transfer)));
+                    peer.Say(SectionKind.Told, new MigrationAnswer(await FindOutAsync(transfer)));
                     return;
                 }
 
@@ -100,7 +100,7 @@ internal sealed class Arrivals(
         await RunAsync(entry);
         FaultPoint.Reach("target-runs");
         logger.LogInformation("domain {Id} '{Name}' has come from {From}", entry.Id, entry.Record.Name, peer.Name);
-        peer.Send(SectionKind.Done, new MigrationAcceptance(entry.Id));
+        peer.Say(SectionKind.Done, new MigrationAcceptance(entry.Id));
     }
 
     /// <summary>Lets a domain run that was taken; also what an earlier xend took and did not get to.</summary>

@@ -19,7 +19,7 @@ internal sealed class ArrivingState(MigrationPeer peer, SavedDescription offered
     {
         using StateSocket socket = new(entry.Directory.StateSocket);
         Task<DomainBuildResult> building = build();
-        peer.Send(SectionKind.Accept, new MigrationAcceptance(entry.Id));
+        peer.Say(SectionKind.Accept, new MigrationAcceptance(entry.Id));
         _process = await socket.AcceptAsync(building);
         Task<SavedDescription> feeding = Task.Factory.StartNew(Feed, CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
         _ = feeding.ContinueWith(task => task.Exception, TaskContinuationOptions.OnlyOnFaulted);

@@ -48,7 +48,7 @@ internal sealed class Departures(
         using MigrationPeer peer = await dialler.ConnectAsync(request.Target, cancellationToken);
         Guid transfer = Guid.NewGuid();
         SavedDescription offered = saves.Describe(entry);
-        peer.Send(SectionKind.Offer, new MigrationOffer(transfer, request.Live));
+        peer.Say(SectionKind.Offer, new MigrationOffer(transfer, request.Live));
         peer.Send(SectionKind.Description, (offered with { Nodes = [], Watches = [] }).ToBytes());
         int targetId = peer.Read<MigrationAcceptance>(await peer.ReceiveAsync(MigrationPeer.Patience), SectionKind.Accept).DomainId;
         progress(new BuildProgress("accepted", $"by {request.Target}, as domain {targetId}", 0));

@@ -106,7 +106,7 @@ internal sealed class HandOvers(
     {
         HandOver handOver = entry.Record.HandedOver!;
         using MigrationPeer peer = await dialler.ConnectAsync(handOver.Target, cancellationToken);
-        peer.Send(SectionKind.Ask, new MigrationQuestion(handOver.Transfer));
+        peer.Say(SectionKind.Ask, new MigrationQuestion(handOver.Transfer));
         MigrationAnswer answer = peer.Read<MigrationAnswer>(await peer.ReceiveAsync(MigrationPeer.Patience), SectionKind.Told);
         await DecideAsync(entry, answer.Taken);
     }

@@ -59,7 +59,7 @@ internal sealed class MigrationPeer : IDisposable
 
     /// <summary>Sends a message.</summary>
     /// <exception cref="DomainFailureException">The other side is gone.</exception>
-    public void Send<T>(SectionKind kind, T message)
+    public void Say<T>(SectionKind kind, T message)
         where T : class => Send(kind, JsonSerializer.SerializeToUtf8Bytes(message, ControlJson.Options));
 
     /// <summary>Waits for the next section, on the calling thread.</summary>
@@ -133,7 +133,7 @@ internal sealed class MigrationPeer : IDisposable
     {
         try
         {
-            Send(SectionKind.Refuse, failure);
+            Say(SectionKind.Refuse, failure);
             await Task.Run(() =>
             {
                 _watchdog.Change(TimeSpan.FromSeconds(5), Timeout.InfiniteTimeSpan);
