@@ -17,6 +17,9 @@ internal sealed class FakeMachine(DomainSpec spec, FakeBehaviour behaviour, Fake
     private readonly List<string> _typedAhead = [];
     private bool _paused = true;
     private bool _started;
+    private readonly FakeState _state = new();
+    private string _memory = behaviour.Value("memory") ?? "";
+    private bool _suspended;
     private long _maxMemory = spec.MaxMemoryBytes;
     private int _performanceCalls;
     private string _name = spec.Name;
@@ -86,9 +89,11 @@ internal sealed class FakeMachine(DomainSpec spec, FakeBehaviour behaviour, Fake
         }
     }
 
-    public Task SuspendAsync(CancellationToken cancellationToken) => behaviour.Has("no-suspend")
-        ? throw new DomainFailureException(DomainFailureCode.WrongState, "told not to be suspended")
-        : Task.CompletedTask;
+    public Task SuspendAsync(CancellationToken cancellationToken)
+    {
+        _suspended = !behaviour.Has("no-suspend");
+        return _suspended ? Task.CompletedTask : throw new DomainFailureException(DomainFailureCode.WrongState, "told not to be suspended");
+    }
 
     public Task<SaveResult> WriteStateAsync(string path, byte[] description, CancellationToken cancellationToken)
     {
@@ -104,7 +109,25 @@ internal sealed class FakeMachine(DomainSpec spec, FakeBehaviour behaviour, Fake
         return Task.FromResult(new SaveResult(path, output.Length, 0));
     }
 
-    public Task ResumeAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+    public Task ResumeAsync(CancellationToken cancellationToken)
+    {
+        _suspended = false;
+        _state.StopSending();
+        return Task.CompletedTask;
+    }
+
+    public Task<PreCopyResult> BeginDepartureAsync(string socketPath, bool live, CancellationToken cancellationToken) =>
+        Task.Run(() => _state.BeginSending(socketPath, live), cancellationToken);
+
+    public Task LetGoOfHostAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+
+    public Task<long> SendStateAsync(CancellationToken cancellationToken) => Task.Run(() => _state.SendRest(_memory), cancellationToken);
+
+    public Task KeepAsync(CancellationToken cancellationToken)
+    {
+        _state.Keep();
+        return Task.CompletedTask;
+    }
 
     public Task ReconfigureDeviceAsync(DeviceSpec device, CancellationToken cancellationToken) => Task.CompletedTask;
 
@@ -160,6 +183,12 @@ internal sealed class FakeMachine(DomainSpec spec, FakeBehaviour behaviour, Fake
             throw new DomainFailureException(Enum.Parse<DomainFailureCode>(code), $"{spec.KernelPath}: told to fail");
         }
 
+        if (spec.ArrivalSocketPath is { } arrival)
+        {
+            _memory = await Task.Run(() => _state.Receive(arrival), cancellationToken);
+            _ = _state.LossAsync().ContinueWith(_ => _ended.TrySetResult(), TaskContinuationOptions.OnlyOnRanToCompletion);
+        }
+
         foreach (IDomainEvents events in Subscribers())
         {
             events.Progress(new BuildProgress("kernel", $"pretended to load {spec.KernelPath}", 1_000_000));
@@ -181,7 +210,7 @@ internal sealed class FakeMachine(DomainSpec spec, FakeBehaviour behaviour, Fake
     {
         State = _reason switch
         {
-            null => _paused ? DomainStates.Paused : DomainStates.Blocked,
+            null => _paused || _suspended ? DomainStates.Paused : DomainStates.Blocked,
             ShutdownReason.Crash => DomainStates.Shutdown | DomainStates.Crashed,
             _ => DomainStates.Shutdown,
         },
@@ -305,7 +334,7 @@ internal sealed class FakeMachine(DomainSpec spec, FakeBehaviour behaviour, Fake
         });
     }
 
-    public Task<string> GetHypervisorLogAsync(bool clear, CancellationToken cancellationToken) => Task.FromResult("fake hypervisor\nsecond line\n");
+    public Task<string> GetHypervisorLogAsync(bool clear, CancellationToken cancellationToken) => Task.FromResult($"fake hypervisor{_memory}\nsecond line\n");
 
     public void Dispose() => _ended.TrySetResult();
 

@@ -84,18 +84,28 @@ internal sealed class TestHome : IAsyncDisposable
         }
     }
 
+    /// <summary>The place at which the next xend process is to end as if it were killed; see FaultPoint.</summary>
+    public string? Fault { get; set; }
+
     public Process StartXendProcess()
     {
         ProcessStartInfo start = new(ProgramLocator.DotnetHost, [Built("src/Control", "Shinano.Control.Daemon")]) { RedirectStandardError = true };
         start.Environment["SHINANO_HOME"] = Directory;
+        start.Environment[Daemon.Migration.FaultPoint.Variable] = Fault;
         return Process.Start(start)!;
     }
 
     /// <summary>kill -9.</summary>
-    public async Task KillXendAsync()
+    public Task KillXendAsync()
     {
         _process!.Kill();
-        await _process.WaitForExitAsync(Cancellation);
+        return WaitForXendAsync();
+    }
+
+    /// <summary>Waits for the end of xend's process.</summary>
+    public async Task WaitForXendAsync()
+    {
+        await _process!.WaitForExitAsync(Cancellation);
         _process.Dispose();
         _process = null;
 

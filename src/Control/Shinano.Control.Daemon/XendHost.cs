@@ -3,6 +3,7 @@ using System.Net.Sockets;
 using Shinano.Control.Daemon.Devices;
 using Shinano.Control.Daemon.Domains;
 using Shinano.Control.Daemon.Http;
+using Shinano.Control.Daemon.Migration;
 using Shinano.Control.Daemon.Networks;
 using Shinano.Control.Daemon.Saving;
 using Shinano.Control.Daemon.Snapshots;
@@ -51,6 +52,9 @@ internal sealed class XendHost : IAsyncDisposable
             await app.Services.GetRequiredService<DomainAdoption>().RunAsync(cancellationToken);
             DomainRegistry registry = app.Services.GetRequiredService<DomainRegistry>();
             app.Services.GetRequiredService<DomainNetworks>().BeginRestore(() => [.. registry.All.Select(entry => entry.Id)]);
+
+            // Only now: what halves an earlier xend left is known, and gone.
+            app.Services.GetRequiredService<MigrationListener>().Start();
 
             // Served only now: the first answer already knows every domain.
             await app.StartAsync(cancellationToken);
@@ -133,6 +137,14 @@ internal sealed class XendHost : IAsyncDisposable
         builder.Services.AddSingleton<DomainCatalog>();
         builder.Services.AddSingleton<DomainOperations>();
         builder.Services.AddSingleton<CreationEndpoint>();
+        builder.Services.AddSingleton<PeerKeys>();
+        builder.Services.AddSingleton<TransferJournal>();
+        builder.Services.AddSingleton<MigrationDialler>();
+        builder.Services.AddSingleton<MigrationListener>();
+        builder.Services.AddSingleton<MigrationEndpoint>();
+        builder.Services.AddSingleton<Arrivals>();
+        builder.Services.AddSingleton<Departures>();
+        builder.Services.AddSingleton<HandOvers>();
         WebApplication app = builder.Build();
         ILogger logger = app.Services.GetRequiredService<ILoggerFactory>().CreateLogger("Xend");
         app.Use((context, next) => FailureResults.InvokeAsync(context, next, logger));

@@ -61,6 +61,9 @@ public sealed class ShinanoPaths
     /// <summary>The socket of xend's own API.</summary>
     public string XendSocket => Path.Combine(RunDirectory, "xend.socket");
 
+    /// <summary>The socket at which xend takes domains from other hosts, for <c>xm migrate-receive</c>.</summary>
+    public string MigrationSocket => Path.Combine(RunDirectory, "migration");
+
     /// <summary>The socket at which our server listens for domain 0's xenstore clients.</summary>
     public string XenStoreServerSocket => Path.Combine(RunDirectory, "xenstored", "socket");
 

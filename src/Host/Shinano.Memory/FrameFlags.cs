@@ -15,4 +15,7 @@ public enum FrameFlags : byte
 
     /// <summary>Guest writes are refused (ROM; frames of the hypervisor shown to the guest).</summary>
     ReadOnly = 4,
+
+    /// <summary>The host holds references into the frame (<see cref="GuestMemory.Shared{T}"/>): it may change at any time without an announcement.</summary>
+    Referenced = 8,
 }

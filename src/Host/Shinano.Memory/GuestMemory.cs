@@ -18,6 +18,7 @@ public sealed unsafe class GuestMemory : IDisposable
 
     private readonly MemoryFile _file;
     private readonly MemoryFile _flags;
+    private volatile DirtyLog? _log;
 
     /// <summary>Creates a window in which no frame is memory yet.</summary>
     /// <param name="firstFrame">Number of the window's first frame.</param>
@@ -81,6 +82,7 @@ public sealed unsafe class GuestMemory : IDisposable
         for (ulong i = 0; i < count; i++)
         {
             ChangeFlags(frame + i, FrameFlags.Ram | also, FrameFlags.None);
+            _log?.Note(frame + i);
         }
     }
 
@@ -88,7 +90,7 @@ public sealed unsafe class GuestMemory : IDisposable
     public void RemoveRam(ulong frame)
     {
         FrameFlags before = FlagsOf(frame);
-        ChangeFlags(frame, FrameFlags.None, FrameFlags.Ram | FrameFlags.ReadOnly);
+        ChangeFlags(frame, FrameFlags.None, FrameFlags.Ram | FrameFlags.ReadOnly | FrameFlags.Referenced);
         _file.Discard((long)(frame - FirstFrame) << PageShift, PageSize);
         if ((before & FrameFlags.Code) != 0)
         {
@@ -114,13 +116,16 @@ public sealed unsafe class GuestMemory : IDisposable
             for (ulong index = (ulong)start >> PageShift; index < (ulong)end >> PageShift; index++)
             {
                 ulong frame = FirstFrame + index;
-                if (IsRam(frame) && FrameSpan(frame).ContainsAnyExcept((byte)0))
+                if (HasContent(frame))
                 {
                     yield return frame;
                 }
             }
         }
     }
+
+    private bool HasContent(ulong frame) =>
+        TryGetHost(frame << PageShift, PageSize, out byte* host) && new ReadOnlySpan<byte>(host, PageSize).ContainsAnyExcept((byte)0);
 
     /// <summary>Host address of <paramref name="length"/> bytes that lie in one page of memory.</summary>
     /// <returns>False when the range crosses a page or is not memory.</returns>
@@ -236,6 +241,12 @@ public sealed unsafe class GuestMemory : IDisposable
             throw new ArgumentOutOfRangeException(nameof(physical), $"{physical:x} is no aligned memory");
         }
 
+        ulong frame = physical >> PageShift;
+        if ((FlagsBase[frame - FirstFrame] & (byte)FrameFlags.Referenced) == 0)
+        {
+            ChangeFlags(frame, FrameFlags.Referenced, FrameFlags.None);
+        }
+
         return ref *(T*)host;
     }
 
@@ -265,6 +276,45 @@ public sealed unsafe class GuestMemory : IDisposable
         if ((FlagsBase[(physical >> PageShift) - FirstFrame] & (byte)FrameFlags.Code) != 0)
         {
             CodeWatcher?.CodeWritten(physical, length);
+        }
+
+        _log?.Note(physical >> PageShift);
+    }
+
+    /// <summary>
+    /// To be called by an engine before it lets a guest write to a frame, by an entry of a look-aside table or otherwise. What was let before a
+    /// <see cref="DirtyLog.Take"/> must have been dropped, or written, before the frames are looked at.
+    /// </summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public void NoteGuestWrite(ulong frame) => _log?.Note(frame);
+
+    /// <summary>
+    /// Begins to note which frames change. Whoever began has every vCPU drop its translations for writing before anything that the log says is believed.
+    /// </summary>
+    /// <exception cref="InvalidOperationException">There is a log already.</exception>
+    public DirtyLog BeginLog()
+    {
+        DirtyLog log = new(FirstFrame, FrameCount);
+        if (Interlocked.CompareExchange(ref _log, log, null) is not null)
+        {
+            throw new InvalidOperationException("the memory has a log already");
+        }
+
+        return log;
+    }
+
+    /// <summary>Ends a log, if it is the present one.</summary>
+    public void EndLog(DirtyLog log) => Interlocked.CompareExchange(ref _log, null, log);
+
+    /// <summary>The frames to which the host holds references, in ascending order: whether they changed is not known.</summary>
+    public IEnumerable<ulong> ReferencedFrames()
+    {
+        for (ulong frame = FirstFrame; frame < FirstFrame + FrameCount; frame++)
+        {
+            if ((FlagsOf(frame) & FrameFlags.Referenced) != 0)
+            {
+                yield return frame;
+            }
         }
     }
 

@@ -24,6 +24,4 @@ public static class SavedStateFormat
 
     /// <summary>The longest payload that any section may have, bytes.</summary>
     public const int MaximumPayload = 64 << 20;
-
-    internal static ReadOnlySpan<byte> Magic => "SHINSAVE"u8;
 }

@@ -3,42 +3,45 @@ using Shinano.Linux;
 
 namespace Shinano.SavedState;
 
-/// <summary>Reads the sections of a saved domain, which may be anybody's file. Not thread-safe; the stream stays the caller's.</summary>
+/// <summary>Reads the sections of a saved domain, or of a migration, which may be anybody's. Not thread-safe; the stream stays the caller's.</summary>
 public sealed class SectionReader
 {
     private readonly Stream _input;
+    private readonly SectionFormat _format;
     private ulong _sections;
     private bool _ended;
 
-    /// <summary>Reads the beginning of the file.</summary>
-    /// <exception cref="SavedStateException">It is no saved domain, or one of another version.</exception>
-    public SectionReader(Stream input)
+    /// <summary>Reads the beginning.</summary>
+    /// <param name="format">What it must be; null for a saved domain.</param>
+    /// <exception cref="SavedStateException">It is something else, or of another version.</exception>
+    public SectionReader(Stream input, SectionFormat? format = null)
     {
         ArgumentNullException.ThrowIfNull(input);
         _input = input;
+        _format = format ?? SectionFormat.SavedDomain;
         Span<byte> header = stackalloc byte[SavedStateFormat.FileHeaderSize];
         int count = input.ReadAtLeast(header, header.Length, throwOnEndOfStream: false);
-        ReadOnlySpan<byte> magic = SavedStateFormat.Magic;
+        ReadOnlySpan<byte> magic = _format.Magic.Span;
         if (!header[..Math.Min(count, magic.Length)].SequenceEqual(magic[..Math.Min(count, magic.Length)]) || count == 0)
         {
-            throw new SavedStateException(SavedStateError.NotRecognised, "not a saved domain");
+            throw new SavedStateException(SavedStateError.NotRecognised, $"not {_format.Name}");
         }
 
         if (count < header.Length)
         {
-            throw new SavedStateException(SavedStateError.Truncated, "the file ends within its first line");
+            throw new SavedStateException(SavedStateError.Truncated, $"the {_format.Medium} ends within its first line");
         }
 
         uint version = BinaryPrimitives.ReadUInt32LittleEndian(header[8..]);
-        if (version != SavedStateFormat.Version)
+        if (version != _format.Version)
         {
             throw new SavedStateException(
-                SavedStateError.WrongVersion, $"the file is of version {version} of the format; this program reads version {SavedStateFormat.Version}");
+                SavedStateError.WrongVersion, $"the {_format.Medium} is of version {version} of the format; this program reads version {_format.Version}");
         }
 
         if (BinaryPrimitives.ReadUInt32LittleEndian(header[12..]) != 0)
         {
-            throw new SavedStateException(SavedStateError.Damaged, "the file's header has bits that mean nothing");
+            throw new SavedStateException(SavedStateError.Damaged, $"the {_format.Medium}'s header has bits that mean nothing");
         }
     }
 
@@ -75,7 +78,7 @@ public sealed class SectionReader
         Fill(checksum);
         if (BinaryPrimitives.ReadUInt32LittleEndian(checksum) != Crc32C.Append(Crc32C.Compute(header), payload))
         {
-            throw new SavedStateException(SavedStateError.Damaged, $"the checksum of section {_sections + 1} is wrong: the file was damaged or changed");
+            throw new SavedStateException(SavedStateError.Damaged, $"the checksum of section {_sections + 1} is wrong: the {_format.Medium} was damaged or changed");
         }
 
         if (kind == SectionKind.End)
@@ -120,5 +123,5 @@ public sealed class SectionReader
     }
 
     private SavedStateException Truncated() =>
-        new(SavedStateError.Truncated, $"the file ends in section {_sections + 1}, before its end marker");
+        new(SavedStateError.Truncated, $"the {_format.Medium} ends in section {_sections + 1}, before its end marker");
 }

@@ -3,21 +3,23 @@ using Shinano.Linux;
 
 namespace Shinano.SavedState;
 
-/// <summary>Writes the sections of a saved domain one after the other. Not thread-safe; the stream stays the caller's.</summary>
+/// <summary>Writes the sections of a saved domain, or of a migration, one after the other. Not thread-safe; the stream stays the caller's.</summary>
 public sealed class SectionWriter
 {
     private readonly Stream _output;
     private ulong _sections;
 
-    /// <summary>Writes the beginning of the file.</summary>
-    public SectionWriter(Stream output)
+    /// <summary>Writes the beginning.</summary>
+    /// <param name="format">What it is; null for a saved domain.</param>
+    public SectionWriter(Stream output, SectionFormat? format = null)
     {
         ArgumentNullException.ThrowIfNull(output);
         _output = output;
+        format ??= SectionFormat.SavedDomain;
         Span<byte> header = stackalloc byte[SavedStateFormat.FileHeaderSize];
         header.Clear();
-        SavedStateFormat.Magic.CopyTo(header);
-        BinaryPrimitives.WriteUInt32LittleEndian(header[8..], SavedStateFormat.Version);
+        format.Magic.Span.CopyTo(header);
+        BinaryPrimitives.WriteUInt32LittleEndian(header[8..], format.Version);
         output.Write(header);
     }
 

@@ -1,4 +1,5 @@
 using Shinano.Control.Api.Domains;
+using Shinano.Machine.Migration;
 
 namespace Shinano.Machine;
 
@@ -39,6 +40,9 @@ internal sealed record MachineSettings
 
     /// <summary>A saved domain to go on with, instead of a kernel; null for a new one.</summary>
     public string? RestorePath { get; init; }
+
+    /// <summary>Where a domain comes from that goes on here, instead of a kernel; null for a new one.</summary>
+    public StateReceiver? Receiver { get; init; }
 
     /// <summary>The part of a specification that the assembly needs.</summary>
     public static MachineSettings Of(DomainSpec spec) => new()

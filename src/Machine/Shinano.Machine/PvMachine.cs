@@ -77,6 +77,9 @@ internal sealed class PvMachine : IAsyncDisposable
     /// <summary>The paravirtual devices; null before <see cref="OpenDevices"/>.</summary>
     public BackEndRegistry? Devices => _devices;
 
+    /// <summary>The machine's frames; before <see cref="Connect"/>, too.</summary>
+    internal MachineSpace Space => _mmu.Space;
+
     /// <summary>What xend is told of the build.</summary>
     public DomainBuildResult Result { get; private set; } = null!;
 
@@ -106,6 +109,11 @@ internal sealed class PvMachine : IAsyncDisposable
 
     private static async Task<PvMachine> AssembleAsync(MachineSettings settings, Action<string, string> progress)
     {
+        if (settings.Receiver is { } receiver)
+        {
+            return await receiver.ReceiveAsync(settings, progress).ConfigureAwait(false);
+        }
+
         if (settings.RestorePath is { } saved)
         {
             return await MachineRestorer.RestoreAsync(saved, settings, progress).ConfigureAwait(false);

@@ -18,6 +18,8 @@ internal static class XmTool
         LifeVerbs.AddTo(root, environment);
         SaveVerbs.AddTo(root, environment);
         SnapshotVerbs.AddTo(root, environment);
+        MigrationVerbs.AddTo(root, environment);
+        MigrationSettingVerbs.AddTo(root, environment);
         ResourceVerbs.AddTo(root, environment);
         VncViewerVerb.AddTo(root, environment);
         BlockVerbs.AddTo(root, environment);

@@ -92,4 +92,28 @@ public enum DomainFailureCode
 
     /// <summary>A whole record, but what it says cannot be a snapshot, or is not what the memory's file or the directory says.</summary>
     SnapshotSenseless,
+
+    /// <summary>The other side of a migration cannot be reached, or does not listen.</summary>
+    MigrationUnreachable,
+
+    /// <summary>The other side of a migration has a key that is not trusted here, or ours is not trusted there.</summary>
+    MigrationUntrusted,
+
+    /// <summary>The other side sent what is no migration at all.</summary>
+    NotAMigration,
+
+    /// <summary>A migration of another version of the stream.</summary>
+    MigrationVersion,
+
+    /// <summary>The stream of a migration ended too early, or in the wrong place.</summary>
+    MigrationBroken,
+
+    /// <summary>The stream of a migration was damaged or changed.</summary>
+    MigrationDamaged,
+
+    /// <summary>A whole stream, but what it says cannot be the state of a domain, or comes out of turn.</summary>
+    MigrationSenseless,
+
+    /// <summary>The domain was handed over and nobody has said that it arrived: it runs on one of both sides at most, and xend goes on asking.</summary>
+    MigrationUnresolved,
 }

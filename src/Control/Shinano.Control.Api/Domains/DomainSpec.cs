@@ -36,6 +36,12 @@ public sealed record DomainSpec
     /// </summary>
     public string? RestorePath { get; init; }
 
+    /// <summary>
+    /// xend's socket on which a domain comes that goes on here (docs/formats/migration-stream.md); null for others. Until <see cref="IDomainProcess.KeepAsync"/> the
+    /// process ends when that connection does.
+    /// </summary>
+    public string? ArrivalSocketPath { get; init; }
+
     /// <summary>Kernel command line, complete.</summary>
     public string CommandLine { get; init; } = "";
 

@@ -90,7 +90,25 @@ public partial interface IDomainProcess
     /// <param name="description">xend's section of the file.</param>
     Task<SaveResult> WriteStateAsync(string path, byte[] description, CancellationToken cancellationToken);
 
-    /// <summary>Takes a suspended domain up again, paused or not as it was before. Does nothing for one that is not suspended.</summary>
+    /// <summary>
+    /// Begins to send the domain to a socket of xend's (docs/formats/migration-stream.md): what a machine for it must be, and, when it is <paramref name="live"/>,
+    /// its memory in rounds while it runs. Returns when it is to be suspended. Rounds are told as progress, stage "round".
+    /// </summary>
+    Task<PreCopyResult> BeginDepartureAsync(string socketPath, bool live, CancellationToken cancellationToken);
+
+    /// <summary>Makes durable and gives up what of the host's only one may have, images above all. The domain is suspended.</summary>
+    Task LetGoOfHostAsync(CancellationToken cancellationToken);
+
+    /// <summary>Sends state and last pages of the suspended domain; returns the number of those pages.</summary>
+    Task<long> SendStateAsync(CancellationToken cancellationToken);
+
+    /// <summary>A domain that came from elsewhere belongs here now: the end of the connection that it came on is not its end any more.</summary>
+    Task KeepAsync(CancellationToken cancellationToken);
+
+    /// <summary>
+    /// Takes a suspended domain up again, paused or not as it was before; a departure is over. Does nothing for one that is not suspended. Fails when an image that was
+    /// given up is not to be had; then the domain stays suspended and the call may be made again.
+    /// </summary>
     Task ResumeAsync(CancellationToken cancellationToken);
 
     /// <summary>Handles debug keys as Xen's console does ('q' domain, 'd' registers, 'e' event channels, ...); output goes to the hypervisor log.</summary>

@@ -18,4 +18,21 @@ public static class SavedFailure
         },
         $"{path}: {e.Message}",
         e);
+
+    /// <summary>What is wrong with the stream of a migration.</summary>
+    public static DomainFailureException OfStream(SavedStateException e)
+    {
+        ArgumentNullException.ThrowIfNull(e);
+        return new DomainFailureException(
+            e.Error switch
+            {
+                SavedStateError.NotRecognised => DomainFailureCode.NotAMigration,
+                SavedStateError.WrongVersion => DomainFailureCode.MigrationVersion,
+                SavedStateError.Truncated => DomainFailureCode.MigrationBroken,
+                SavedStateError.Damaged => DomainFailureCode.MigrationDamaged,
+                _ => DomainFailureCode.MigrationSenseless,
+            },
+            e.Message,
+            e);
+    }
 }

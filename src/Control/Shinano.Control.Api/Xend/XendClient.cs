@@ -1,6 +1,7 @@
 using System.Net;
 using System.Net.Http.Json;
 using System.Net.Sockets;
+using System.Runtime.CompilerServices;
 using System.Text.Json;
 using Shinano.Control.Api.Domains;
 using Shinano.Network.Control;
@@ -196,6 +197,59 @@ public sealed class XendClient : IDisposable
             HttpMethod.Delete, $"domains/{Escape(domain)}/snapshots/{Escape(snapshot)}?metadata={(metadata ? "true" : "false")}", null, cancellationToken);
     }
 
+    /// <summary>Moves a domain to another host; <paramref name="observe"/> gets progress as it comes. It is gone from here afterwards.</summary>
+    public async Task<MigrationResult> MigrateAsync(string domain, MigrateRequest request, Action<BuildProgress>? observe, CancellationToken cancellationToken)
+    {
+        MigrationResult? result = null;
+        await foreach (MigrateEvent item in ReadLinesAsync<MigrateEvent>(
+            $"domains/{Escape(domain)}/migrate", JsonContent.Create(request, options: ControlJson.Options), cancellationToken))
+        {
+            if (item.Failure is { } failure)
+            {
+                throw new XendFailureException(failure);
+            }
+
+            if (item.Progress is { } progress)
+            {
+                observe?.Invoke(progress);
+            }
+
+            result = item.Result ?? result;
+        }
+
+        return result ?? throw Gone(new EndOfStreamException("xend ended before the migration did"));
+    }
+
+    /// <summary>Decides, or has the target asked, what becomes of a domain that was handed over without an answer.</summary>
+    public Task ResolveMigrationAsync(string domain, MigrationDecision decision, CancellationToken cancellationToken) =>
+        PostAsync(domain, "migrate-resolve", new MigrationResolveRequest(decision), cancellationToken);
+
+    public Task<MigrationSettings> GetMigrationSettingsAsync(CancellationToken cancellationToken) => GetAsync<MigrationSettings>("migration", cancellationToken);
+
+    /// <summary>Changes where domains are taken over TLS.</summary>
+    /// <param name="endpoint">ADDRESS:PORT; null for nowhere.</param>
+    /// <param name="cancellationToken">Ends the wait.</param>
+    public async Task ListenForMigrationsAsync(string? endpoint, CancellationToken cancellationToken)
+    {
+        using HttpResponseMessage response = await SendAsync(
+            HttpMethod.Post, "migration/listen", JsonContent.Create(new MigrationListenRequest(endpoint), options: ControlJson.Options), cancellationToken);
+    }
+
+    /// <summary>Trusts a host's key.</summary>
+    public async Task TrustAsync(TrustedPeer peer, CancellationToken cancellationToken)
+    {
+        using HttpResponseMessage response = await SendAsync(
+            HttpMethod.Post, "migration/trusted", JsonContent.Create(peer, options: ControlJson.Options), cancellationToken);
+    }
+
+    /// <summary>Trusts a host no more.</summary>
+    /// <param name="peer">Its fingerprint or its name.</param>
+    /// <param name="cancellationToken">Ends the wait.</param>
+    public async Task DistrustAsync(string peer, CancellationToken cancellationToken)
+    {
+        using HttpResponseMessage response = await SendAsync(HttpMethod.Delete, $"migration/trusted/{Escape(peer)}", null, cancellationToken);
+    }
+
     public Task<IReadOnlyList<PerfCounter>> GetCountersAsync(string domain, CancellationToken cancellationToken) =>
         GetAsync<IReadOnlyList<PerfCounter>>($"domains/{Escape(domain)}/counters", cancellationToken);
 
@@ -302,34 +356,50 @@ public sealed class XendClient : IDisposable
     private async Task<CreatedDomain?> StreamAsync(
         string path, HttpContent? content, Action<CreateEvent>? observe, CancellationToken cancellationToken)
     {
-        using HttpResponseMessage response = await SendAsync(HttpMethod.Post, path, content, cancellationToken);
         List<DiagnosticMessage> diagnostics = [];
         CreatedDomain? created = null;
-        try
+        await foreach (CreateEvent item in ReadLinesAsync<CreateEvent>(path, content, cancellationToken))
         {
-            using StreamReader reader = new(await response.Content.ReadAsStreamAsync(cancellationToken));
-            while (await reader.ReadLineAsync(cancellationToken) is { } line)
+            if (item.Failure is { } failure)
             {
-                CreateEvent item = JsonSerializer.Deserialize<CreateEvent>(line, ControlJson.Options) ?? throw new JsonException("an empty line");
-                if (item.Failure is { } failure)
-                {
-                    throw new XendFailureException(failure, diagnostics);
-                }
-
-                if (item.Diagnostic is { } diagnostic)
-                {
-                    diagnostics.Add(diagnostic);
-                }
-
-                created = item.Created ?? created;
-                observe?.Invoke(item);
+                throw new XendFailureException(failure, diagnostics);
             }
-        }
-        catch (Exception e) when (e is JsonException or HttpRequestException or IOException)
-        {
-            throw Gone(e);
+
+            if (item.Diagnostic is { } diagnostic)
+            {
+                diagnostics.Add(diagnostic);
+            }
+
+            created = item.Created ?? created;
+            observe?.Invoke(item);
         }
 
         return created;
+    }
+
+    /// <summary>The events of an answer that is a stream of JSON lines.</summary>
+    private async IAsyncEnumerable<T> ReadLinesAsync<T>(string path, HttpContent? content, [EnumeratorCancellation] CancellationToken cancellationToken)
+    {
+        using HttpResponseMessage response = await SendAsync(HttpMethod.Post, path, content, cancellationToken);
+        using StreamReader reader = new(await response.Content.ReadAsStreamAsync(cancellationToken));
+        while (true)
+        {
+            T item;
+            try
+            {
+                if (await reader.ReadLineAsync(cancellationToken) is not { } line)
+                {
+                    yield break;
+                }
+
+                item = JsonSerializer.Deserialize<T>(line, ControlJson.Options) ?? throw new JsonException("an empty line");
+            }
+            catch (Exception e) when (e is JsonException or HttpRequestException or IOException)
+            {
+                throw Gone(e);
+            }
+
+            yield return item;
+        }
     }
 }

@@ -1,6 +1,7 @@
 using System.Net.Sockets;
 using Shinano.Control.Api.Domains;
 using Shinano.Control.Api.Xend;
+using Shinano.Control.Daemon.Migration;
 using Shinano.Control.Daemon.Snapshots;
 using Shinano.Linux;
 
@@ -8,12 +9,13 @@ namespace Shinano.Control.Daemon.Domains;
 
 /// <summary>Takes over, at xend's start, what an earlier xend left: running domains, dead ones, and halves.</summary>
 internal sealed class DomainAdoption(
-    ShinanoPaths paths, DomainRegistry registry, DomainStarter starter, DomainLifecycle lifecycle, DomainTree tree, SnapshotReverts snapshots,
-    ILogger<DomainAdoption> logger)
+    ShinanoPaths paths, DomainRegistry registry, DomainStarter starter, DomainLifecycle lifecycle, DomainTree tree, SnapshotReverts snapshots, Arrivals arrivals,
+    HandOvers handOvers, TransferJournal journal, ILogger<DomainAdoption> logger)
 {
     public async Task RunAsync(CancellationToken cancellationToken)
     {
         List<DomainEntry> dead = [];
+        List<DomainEntry> handedOver = [];
         foreach (int id in DomainDirectory.Existing(paths))
         {
             DomainDirectory directory = new(paths, id);
@@ -21,13 +23,24 @@ internal sealed class DomainAdoption(
             {
                 DomainEntry entry = new(record, directory);
                 registry.Add(entry);
-                if (record.Phase == DomainPhase.Starting)
+                if (record.Phase == DomainPhase.Starting && record.Arriving is { } transfer && journal.IsTaken(transfer))
+                {
+                    // The last xend had taken it, and did not get to let it run.
+                    entry.Update(found => found with { Phase = DomainPhase.Live });
+                }
+
+                if (entry.Record.Phase == DomainPhase.Starting)
                 {
                     await DiscardAsync(entry, cancellationToken);
                 }
                 else if (!await AdoptAsync(entry, cancellationToken))
                 {
                     dead.Add(entry);
+                }
+
+                if (record.HandedOver is not null)
+                {
+                    handedOver.Add(entry);
                 }
             }
             else
@@ -45,6 +58,8 @@ internal sealed class DomainAdoption(
         {
             await lifecycle.HandleDeathAsync(entry);
         }
+
+        handedOver.ForEach(handOvers.Begin);
     }
 
     private async Task<bool> AdoptAsync(DomainEntry entry, CancellationToken cancellationToken)
@@ -96,15 +111,24 @@ internal sealed class DomainAdoption(
         }
 
         tree.BindRelay(record);
-        if (!entry.Ended)
+        if (!entry.Ended && record.HandedOver is null)
         {
-            await ResumeAsync(entry, cancellationToken);
+            // The last xend may have ended while it saved the domain, or sent it elsewhere: it goes on as it was.
+            await handOvers.ReturnAsync(entry, suspended: true);
         }
 
         logger.LogInformation("domain {Id} '{Name}' is adopted from process {Process}", entry.Id, record.Name, record.Process!.Id);
         if (!entry.Ended)
         {
-            lifecycle.Watch(entry);
+            if (record.Arriving is not null)
+            {
+                await arrivals.RunAsync(entry);
+            }
+            else
+            {
+                lifecycle.Watch(entry);
+            }
+
             if (status?.ShutdownReason is { } reason)
             {
                 // It ended while nobody was there.
@@ -113,19 +137,6 @@ internal sealed class DomainAdoption(
         }
 
         return true;
-    }
-
-    /// <summary>The last xend may have ended while it saved the domain: it goes on as it was.</summary>
-    private async Task ResumeAsync(DomainEntry entry, CancellationToken cancellationToken)
-    {
-        try
-        {
-            await entry.RequireConnection().CallAsync((domain, token) => domain.ResumeAsync(token), DomainEntry.QuickCall, cancellationToken);
-        }
-        catch (DomainFailureException e)
-        {
-            logger.LogWarning("domain {Id} '{Name}' was not resumed: {Message}", entry.Id, entry.Record.Name, e.Message);
-        }
     }
 
     private async Task DiscardAsync(DomainEntry entry, CancellationToken cancellationToken)

@@ -6,7 +6,7 @@ using Shinano.Linux;
 namespace Shinano.Control.Daemon.Domains;
 
 /// <summary>
-/// A domain's directory below the run directory: <c>domains/N/{spec.json,record.json,failure.json,control,console,vnc}</c>.
+/// A domain's directory below the run directory: <c>domains/N/{spec.json,record.json,failure.json,control,console,vnc,state}</c>.
 /// </summary>
 internal sealed class DomainDirectory(ShinanoPaths paths, int domainId)
 {
@@ -21,6 +21,9 @@ internal sealed class DomainDirectory(ShinanoPaths paths, int domainId)
     public string ConsoleSocket => System.IO.Path.Combine(Path, "console");
 
     public string VncSocket => System.IO.Path.Combine(Path, "vnc");
+
+    /// <summary>Where a domain's state goes between xend and the domain process while it is migrated.</summary>
+    public string StateSocket => System.IO.Path.Combine(Path, "state");
 
     private string Record => System.IO.Path.Combine(Path, "record.json");
 
@@ -52,12 +55,25 @@ internal sealed class DomainDirectory(ShinanoPaths paths, int domainId)
         }
     }
 
-    public void WriteRecord(DomainRecord record)
+    /// <param name="durably">It is on the disk when this returns.</param>
+    public void WriteRecord(DomainRecord record, bool durably = false)
     {
         // Renamed into place: a killed xend leaves the old record or the new one.
         string temporary = Record + ".new";
-        File.WriteAllBytes(temporary, JsonSerializer.SerializeToUtf8Bytes(record, ControlJson.Options));
+        using (FileStream file = new(temporary, FileMode.Create, FileAccess.Write, FileShare.None, bufferSize: 0))
+        {
+            file.Write(JsonSerializer.SerializeToUtf8Bytes(record, ControlJson.Options));
+            if (durably)
+            {
+                file.Flush(flushToDisk: true);
+            }
+        }
+
         File.Move(temporary, Record, overwrite: true);
+        if (durably)
+        {
+            DirectorySync.Flush(Path);
+        }
     }
 
     /// <summary>The record, or null when there is none that can be read.</summary>

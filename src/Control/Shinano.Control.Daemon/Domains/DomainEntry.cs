@@ -11,6 +11,7 @@ internal sealed class DomainEntry(DomainRecord record, DomainDirectory directory
     public static readonly TimeSpan QuickCall = TimeSpan.FromSeconds(30);
 
     private volatile DomainRecord _record = record;
+    private int _departing;
 
     public int Id => _record.Spec.DomainId;
 
@@ -39,6 +40,20 @@ internal sealed class DomainEntry(DomainRecord record, DomainDirectory directory
         directory.WriteRecord(changed);
         _record = changed;
     }
+
+    /// <summary>The same, and on the disk when it returns.</summary>
+    /// <exception cref="IOException">It is not.</exception>
+    public void UpdateDurably(Func<DomainRecord, DomainRecord> change)
+    {
+        DomainRecord changed = change(_record);
+        directory.WriteRecord(changed, durably: true);
+        _record = changed;
+    }
+
+    /// <summary>False when the domain is on its way elsewhere already.</summary>
+    public bool TryBeginDeparture() => Interlocked.Exchange(ref _departing, 1) == 0;
+
+    public void EndDeparture() => Volatile.Write(ref _departing, 0);
 
     public bool ProcessIsAlive => _record.Process?.IsAlive() ?? false;
 

@@ -81,7 +81,8 @@ internal sealed class DomainLifecycle(
         await entry.Gate.WaitAsync();
         try
         {
-            if (entry.Ended)
+            // What becomes of a domain that was handed over is not ours to decide.
+            if (entry.Ended || entry.Record.HandedOver is not null)
             {
                 return;
             }

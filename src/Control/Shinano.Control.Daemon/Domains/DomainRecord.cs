@@ -2,6 +2,7 @@ using Shinano.Control.Api;
 using Shinano.Control.Api.Domains;
 using Shinano.Control.Api.Xend;
 using Shinano.Control.Configuration;
+using Shinano.Control.Daemon.Migration;
 
 namespace Shinano.Control.Daemon.Domains;
 
@@ -30,6 +31,12 @@ internal sealed record DomainRecord
 
     /// <summary>Numbers that the domain had before it was restored, the oldest first.</summary>
     public IReadOnlyList<int> FormerIds { get; init; } = [];
+
+    /// <summary>The transfer by which the domain comes from elsewhere; null once it runs.</summary>
+    public Guid? Arriving { get; init; }
+
+    /// <summary>Set when the domain was handed over to another host: it does not run here before that host says that it has not taken it.</summary>
+    public HandOver? HandedOver { get; init; }
 
     /// <summary>Set with <see cref="DomainPhase.Kept"/>.</summary>
     public DomainOutcome? Outcome { get; init; }

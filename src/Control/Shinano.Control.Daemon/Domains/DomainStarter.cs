@@ -2,6 +2,7 @@ using Shinano.Control.Api;
 using Shinano.Control.Api.Domains;
 using Shinano.Control.Configuration;
 using Shinano.Control.Daemon.Devices;
+using Shinano.Control.Daemon.Migration;
 using Shinano.Control.Daemon.Saving;
 using Shinano.Linux;
 using Shinano.SavedState;
@@ -17,6 +18,9 @@ internal sealed class DomainStarter(
     /// <summary>Reading a kernel and a ramdisk from a slow disk and decompressing them.</summary>
     private static readonly TimeSpan BuildPatience = TimeSpan.FromMinutes(5);
 
+    /// <summary>A domain that comes over a slow link; the link itself is watched elsewhere.</summary>
+    private static readonly TimeSpan ArrivalPatience = TimeSpan.FromHours(12);
+
     /// <summary>
     /// Builds a domain and leaves it paused; the caller has it watched and lets it run. Throws <see cref="DomainFailureException"/> with nothing
     /// left behind.
@@ -27,7 +31,7 @@ internal sealed class DomainStarter(
         registry.DemandFree(configuration.Name, configuration.Uuid);
         configuration = await bootLoaders.ResolveAsync(configuration, progress, cancellationToken);
         CheckAgainstHost(configuration);
-        return await MakeAsync(configuration, record => record with { Restarts = restarts }, null, progress, cancellationToken);
+        return await MakeAsync(configuration, record => record with { Restarts = restarts }, null, null, progress, cancellationToken);
     }
 
     /// <summary>
@@ -44,14 +48,56 @@ internal sealed class DomainStarter(
             configuration,
             record => record with { FormerIds = saved.FormerIds, Spec = record.Spec with { RestorePath = file } },
             saved,
+            null,
             progress,
             cancellationToken);
+    }
+
+    /// <summary>
+    /// Builds a domain that comes from another host and leaves it paused, for xend's next start still half made: <see cref="DomainPhase.Starting"/>. As <see cref="RestoreAsync"/>.
+    /// </summary>
+    /// <param name="offered">What it is to be.</param>
+    /// <param name="transfer">The transfer that brings it.</param>
+    /// <param name="state">Brings it.</param>
+    public async Task<DomainEntry> ReceiveAsync(SavedDescription offered, Guid transfer, ArrivingState state, CancellationToken cancellationToken)
+    {
+        DomainConfiguration configuration = offered.Configuration with { Name = offered.Name, Uuid = offered.Uuid };
+        registry.DemandFree(configuration.Name, configuration.Uuid);
+        CheckMemory(configuration);
+        return await MakeAsync(
+            configuration,
+            record => record with
+            {
+                FormerIds = offered.FormerIds,
+                Arriving = transfer,
+                Spec = record.Spec with { ArrivalSocketPath = new DomainDirectory(paths, record.Spec.DomainId).StateSocket },
+            },
+            null,
+            state,
+            null,
+            cancellationToken);
+    }
+
+    /// <summary>Removes a domain that was built and is not to be.</summary>
+    public async Task DiscardAsync(DomainEntry entry)
+    {
+        await entry.Gate.WaitAsync();
+        try
+        {
+            entry.Ended = true;
+            await UndoAsync(entry);
+        }
+        finally
+        {
+            entry.Gate.Release();
+        }
     }
 
     private async Task<DomainEntry> MakeAsync(
         DomainConfiguration configuration,
         Func<DomainRecord, DomainRecord> complete,
         SavedDescription? saved,
+        ArrivingState? arriving,
         Action<BuildProgress>? progress,
         CancellationToken cancellationToken)
     {
@@ -61,7 +107,7 @@ internal sealed class DomainStarter(
         await entry.Gate.WaitAsync(cancellationToken);
         try
         {
-            await BuildAsync(entry, progress, cancellationToken);
+            saved = await BuildAsync(entry, arriving, progress, cancellationToken) ?? saved;
             if (saved is not null)
             {
                 snapshot.Put(entry.Id, saved);
@@ -69,6 +115,11 @@ internal sealed class DomainStarter(
             }
 
             await AttachAsync(entry, plans, progress, cancellationToken);
+            if (arriving is null)
+            {
+                entry.Update(record => record with { Phase = DomainPhase.Live });
+            }
+
             return entry;
         }
         catch (Exception e)
@@ -131,7 +182,9 @@ internal sealed class DomainStarter(
         }
     }
 
-    private async Task BuildAsync(DomainEntry entry, Action<BuildProgress>? progress, CancellationToken cancellationToken)
+    /// <returns>What came with a domain from elsewhere; null for others.</returns>
+    private async Task<SavedDescription?> BuildAsync(
+        DomainEntry entry, ArrivingState? arriving, Action<BuildProgress>? progress, CancellationToken cancellationToken)
     {
         DomainSpec spec = entry.Record.Spec;
         string log = logs.ProcessLog(spec.Name);
@@ -148,10 +201,22 @@ internal sealed class DomainStarter(
         await BuildProcessAsync(entry, progress, log, cancellationToken);
 
         DomainConnection connection = entry.Connection!;
-        DomainBuildResult build = await connection.CallAsync((domain, token) => domain.BuildAsync(token), BuildPatience, cancellationToken);
+        SavedDescription? saved = null;
+        DomainBuildResult build;
+        if (arriving is null)
+        {
+            build = await connection.CallAsync((domain, token) => domain.BuildAsync(token), BuildPatience, cancellationToken);
+        }
+        else
+        {
+            (build, saved) = await arriving.FeedAsync(
+                entry, () => connection.CallAsync((domain, token) => domain.BuildAsync(token), ArrivalPatience, cancellationToken));
+        }
+
         connection.OnProgress = null;
         tree.Write(entry.Record, build);
         logger.LogInformation("domain {Id} '{Name}' is built by process {Process}", entry.Id, spec.Name, process.Id);
+        return saved;
     }
 
     private async Task AttachAsync(DomainEntry entry, IReadOnlyList<DevicePlan> plans, Action<BuildProgress>? progress, CancellationToken cancellationToken)
@@ -161,8 +226,6 @@ internal sealed class DomainStarter(
             progress?.Invoke(new BuildProgress("device", $"{plan.Spec.Kind}/{plan.Spec.Id}", 0));
             await devices.AttachAsync(entry, plan, cancellationToken);
         }
-
-        entry.Update(record => record with { Phase = DomainPhase.Live });
     }
 
     private DomainEntry Prepare(DomainConfiguration configuration, Func<DomainRecord, DomainRecord> complete)

@@ -1,6 +1,3 @@
-using System.Text.Json;
-using System.Threading.Channels;
-using Shinano.Control.Api;
 using Shinano.Control.Api.Domains;
 using Shinano.Control.Api.Xend;
 using Shinano.Control.Configuration;
@@ -77,44 +74,15 @@ internal sealed class CreationEndpoint(
         return new CreatedDomain(entry.Id, entry.Record.Name, entry.Record.Uuid, entry.Directory.ConsoleSocket);
     }
 
-    private async Task StreamAsync(HttpContext context, Func<Action<CreateEvent>, Task<CreatedDomain?>> work)
-    {
-        context.Response.ContentType = "application/x-ndjson";
-        Channel<CreateEvent> events = Channel.CreateUnbounded<CreateEvent>(new UnboundedChannelOptions { SingleReader = true });
-        Task producer = ProduceAsync(events.Writer, context.Request.Path, work);
-        try
+    private Task StreamAsync(HttpContext context, Func<Action<CreateEvent>, Task<CreatedDomain?>> work) => LineStream.WriteAsync<CreateEvent>(
+        context,
+        logger,
+        async write =>
         {
-            await foreach (CreateEvent item in events.Reader.ReadAllAsync(CancellationToken.None))
+            if (await work(write) is { } created)
             {
-                byte[] line = [.. JsonSerializer.SerializeToUtf8Bytes(item, ControlJson.Options), (byte)'\n'];
-                await context.Response.Body.WriteAsync(line, context.RequestAborted);
-                await context.Response.Body.FlushAsync(context.RequestAborted);
+                write(new CreateEvent { Created = created });
             }
-        }
-        finally
-        {
-            // A client that has gone cancels the work; what it began is undone before this request ends.
-            await producer;
-        }
-    }
-
-    private async Task ProduceAsync(ChannelWriter<CreateEvent> writer, string what, Func<Action<CreateEvent>, Task<CreatedDomain?>> work)
-    {
-        try
-        {
-            CreatedDomain? created = await work(item => writer.TryWrite(item));
-            if (created is not null)
-            {
-                writer.TryWrite(new CreateEvent { Created = created });
-            }
-        }
-        catch (Exception e) when (e is not OutOfMemoryException)
-        {
-            writer.TryWrite(new CreateEvent { Failure = FailureResults.Translate(e, logger, what) });
-        }
-        finally
-        {
-            writer.Complete();
-        }
-    }
+        },
+        failure => new CreateEvent { Failure = failure });
 }

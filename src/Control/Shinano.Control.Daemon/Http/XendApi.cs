@@ -3,6 +3,7 @@ using Shinano.Control.Api.Domains;
 using Shinano.Control.Api.Xend;
 using Shinano.Control.Daemon.Devices;
 using Shinano.Control.Daemon.Domains;
+using Shinano.Control.Daemon.Migration;
 using Shinano.Control.Daemon.Networks;
 using Shinano.Control.Daemon.Saving;
 using Shinano.Control.Daemon.Snapshots;
@@ -21,6 +22,7 @@ internal static class XendApi
         MapVolumes(api);
         MapVnics(api);
         MapManaged(api);
+        MapMigration(api);
         api.MapGet("/host", (HostFacts host) => Json(host.Describe()));
         api.MapGet("/dmesg", async (DomainOperations operations, string? domain, bool? clear, CancellationToken token) =>
             Results.Text(await operations.ReadHypervisorLogAsync(domain, clear ?? false, token)));
@@ -136,6 +138,19 @@ internal static class XendApi
             await networks.StartCaptureAsync(vnic, await ReadAsync<VnicCaptureRequest>(context), token));
         api.MapDelete("/vnics/{vnic}/capture", async (NetworkOperations networks, string vnic, CancellationToken token) =>
             Json(await networks.StopCaptureAsync(vnic, token)));
+    }
+
+    private static void MapMigration(RouteGroupBuilder api)
+    {
+        api.MapPost("/domains/{domain}/migrate", async (HttpContext context, MigrationEndpoint migration, string domain) =>
+            await migration.MigrateAsync(context, domain, await ReadAsync<MigrateRequest>(context)));
+        api.MapPost("/domains/{domain}/migrate-resolve", async (HttpContext context, HandOvers handOvers, string domain, CancellationToken token) =>
+            await handOvers.ResolveAsync(domain, (await ReadAsync<MigrationResolveRequest>(context)).Decision, token));
+        api.MapGet("/migration", (MigrationListener listener) => Json(listener.Settings));
+        api.MapPost("/migration/listen", async (HttpContext context, MigrationListener listener) =>
+            listener.Change((await ReadAsync<MigrationListenRequest>(context)).Endpoint));
+        api.MapPost("/migration/trusted", async (HttpContext context, PeerKeys keys) => keys.Trust(await ReadAsync<TrustedPeer>(context)));
+        api.MapDelete("/migration/trusted/{peer}", (PeerKeys keys, string peer) => keys.Distrust(peer));
     }
 
     private static void MapManaged(RouteGroupBuilder api)

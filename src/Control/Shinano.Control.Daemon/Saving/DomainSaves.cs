@@ -70,7 +70,8 @@ internal sealed class DomainSaves(DomainOperations operations, DomainStarter sta
         return await starter.RestoreAsync(saved, file, progress, cancellationToken);
     }
 
-    private SavedDescription Describe(DomainEntry entry)
+    /// <summary>What a domain is to be made like elsewhere, and its part of xenstore.</summary>
+    public SavedDescription Describe(DomainEntry entry)
     {
         (IReadOnlyList<SavedNode> nodes, IReadOnlyList<SavedWatch> watches) = store.Take(entry.Id);
         DomainRecord record = entry.Record;

@@ -231,6 +231,7 @@ internal static unsafe class SlowAccess
         if (access == PageFaultErrors.Write)
         {
             c->LastPhysical = found.Physical;
+            memory.NoteGuestWrite(found.Physical >> GuestMemory.PageShift);
             bool code = !cpu.Engine.Code.NoteWritable(found.Physical >> GuestMemory.PageShift);
             c->LastIsCode = code ? 1 : 0;
             if (!code && c->Careful == 0)

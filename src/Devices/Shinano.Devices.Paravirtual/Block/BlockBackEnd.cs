@@ -181,6 +181,34 @@ public sealed class BlockBackEnd : IBackEndDevice
     }
 
     /// <inheritdoc/>
+    public async Task LetGoOfHostAsync()
+    {
+        await _oneChange.WaitAsync().ConfigureAwait(false);
+        try
+        {
+            await _medium.CloseAsync().ConfigureAwait(false);
+        }
+        finally
+        {
+            _oneChange.Release();
+        }
+    }
+
+    /// <inheritdoc/>
+    public async Task TakeUpHostAsync()
+    {
+        await _oneChange.WaitAsync().ConfigureAwait(false);
+        try
+        {
+            await _medium.OpenAsync(() => _open(CancellationToken.None)).ConfigureAwait(false);
+        }
+        finally
+        {
+            _oneChange.Release();
+        }
+    }
+
+    /// <inheritdoc/>
     public IReadOnlyList<KeptGrants> DescribeKept() => [.. _kept.Select(one => new KeptGrants(one.Key, one.Value.References)).Where(one => one.References.Count > 0)];
 
     /// <inheritdoc/>

@@ -11,6 +11,7 @@ internal sealed class BlockMedium(IBlockImage? image) : IAsyncDisposable
     private int _users;
     private TaskCompletionSource? _idle;
     private TaskCompletionSource? _changing;
+    private TaskCompletionSource? _closed;
 
     /// <summary>Sectors of 512 bytes; 0 without a medium.</summary>
     public long Sectors => (Volatile.Read(ref _image)?.Length ?? 0) / BlockSegment.SectorSize;
@@ -77,6 +78,50 @@ internal sealed class BlockMedium(IBlockImage? image) : IAsyncDisposable
             }
 
             changing.SetResult();
+            _oneChange.Release();
+        }
+    }
+
+    /// <summary>Closes the image, durably; uses wait until <see cref="OpenAsync"/>.</summary>
+    public async Task CloseAsync()
+    {
+        await _oneChange.WaitAsync().ConfigureAwait(false);
+        try
+        {
+            if (_closed is null)
+            {
+                TaskCompletionSource changing = new(TaskCreationOptions.RunContinuationsAsynchronously);
+                await CloseAsync(changing).ConfigureAwait(false);
+                _closed = changing;
+            }
+        }
+        finally
+        {
+            _oneChange.Release();
+        }
+    }
+
+    /// <summary>Undoes <see cref="CloseAsync()"/>; does nothing when the image is open.</summary>
+    /// <exception cref="IOException">What <paramref name="open"/> said; the image stays closed.</exception>
+    public async Task OpenAsync(Func<ValueTask<IBlockImage?>> open)
+    {
+        await _oneChange.WaitAsync().ConfigureAwait(false);
+        try
+        {
+            if (_closed is { } closed)
+            {
+                Volatile.Write(ref _image, await open().ConfigureAwait(false));
+                _closed = null;
+                lock (_lock)
+                {
+                    _changing = null;
+                }
+
+                closed.SetResult();
+            }
+        }
+        finally
+        {
             _oneChange.Release();
         }
     }

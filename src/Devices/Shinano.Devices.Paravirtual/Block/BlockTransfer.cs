@@ -156,10 +156,17 @@ internal sealed class BlockTransfer(BlockMedium medium, GrantCache grants, Block
             return;
         }
 
-        await image.ReadAsync(offset, bytes).ConfigureAwait(false);
-        for (int i = 0; i < segments.Length; i++)
+        try
         {
-            pages[i].Page.Announce(segments[i].Offset, segments[i].Length);
+            await image.ReadAsync(offset, bytes).ConfigureAwait(false);
+        }
+        finally
+        {
+            // Also what a failed read left in them.
+            for (int i = 0; i < segments.Length; i++)
+            {
+                pages[i].Page.Announce(segments[i].Offset, segments[i].Length);
+            }
         }
     }
 

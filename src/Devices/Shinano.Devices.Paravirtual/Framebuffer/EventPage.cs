@@ -55,7 +55,7 @@ internal sealed class EventPage(IGrantedPage page, int inOffset, int inSize, int
         lost = producer - consumer > (uint)OutLength;
         if (lost)
         {
-            Volatile.Write(ref Word(OutConsumer), producer);
+            Store(OutConsumer, producer);
             return false;
         }
 
@@ -65,7 +65,7 @@ internal sealed class EventPage(IGrantedPage page, int inOffset, int inSize, int
         }
 
         Copy(outOffset + ((int)(consumer % (uint)OutLength) * EventSize), @event[..EventSize]);
-        Volatile.Write(ref Word(OutConsumer), consumer + 1);
+        Store(OutConsumer, consumer + 1);
         return true;
     }
 
@@ -101,8 +101,14 @@ internal sealed class EventPage(IGrantedPage page, int inOffset, int inSize, int
         int offset = inOffset + ((int)(producer % (uint)InLength) * EventSize);
         @event.CopyTo(page.Bytes.Span[offset..]);
         page.Announce(offset, EventSize);
-        Volatile.Write(ref Word(InProducer), producer + 1);
+        Store(InProducer, producer + 1);
         return true;
+    }
+
+    private void Store(int offset, uint value)
+    {
+        Volatile.Write(ref Word(offset), value);
+        page.Announce(offset, sizeof(uint));
     }
 
     private ref uint Word(int offset) => ref MemoryMarshal.AsRef<uint>(page.Bytes.Span.Slice(offset, sizeof(uint)));

@@ -69,6 +69,19 @@ public sealed class BackEndRegistry(IBackEndStore store, DomainId domain, IFront
     /// <summary>Has every device let go of the guest, which executes nothing, without its notice. Undone by <see cref="Resume"/>, also after a failure.</summary>
     public Task SuspendAsync(CancellationToken cancellation) => Task.WhenAll(Drivers().Select(driver => driver.SuspendAsync(cancellation)));
 
+    /// <summary>Has every suspended device give up what of the host's only one may have, so that a successor elsewhere can have it.</summary>
+    public Task LetGoOfHostAsync() => Task.WhenAll(Drivers().Select(driver => driver.Device.LetGoOfHostAsync()));
+
+    /// <summary>Undoes <see cref="LetGoOfHostAsync"/>; before <see cref="Resume"/>.</summary>
+    /// <exception cref="IOException">Something is not to be had now; the call may be made again.</exception>
+    public async Task TakeUpHostAsync()
+    {
+        foreach (BackEndDriver driver in Drivers())
+        {
+            await driver.Device.TakeUpHostAsync().ConfigureAwait(false);
+        }
+    }
+
     /// <summary>What the suspended devices keep mapped; those that keep nothing are left out.</summary>
     public IReadOnlyList<DeviceGrants> DescribeKept() =>
     [

@@ -147,7 +147,11 @@ public sealed class BackRing
 
     private uint Load(int offset) => Volatile.Read(ref Index(offset));
 
-    private void Store(int offset, uint value) => Volatile.Write(ref Index(offset), value);
+    private void Store(int offset, uint value)
+    {
+        Volatile.Write(ref Index(offset), value);
+        _pages[0].Announce(offset, sizeof(uint));
+    }
 
     private ref uint Index(int offset) => ref MemoryMarshal.AsRef<uint>(_pages[0].Bytes.Span.Slice(offset, sizeof(uint)));
 }

@@ -34,6 +34,13 @@ public interface IBackEndDevice : IAsyncDisposable
     /// </summary>
     Task SuspendAsync() => DisconnectAsync();
 
+    /// <summary>Gives up what of the host's only one may have, durably: a disk its image. The device is suspended.</summary>
+    Task LetGoOfHostAsync() => Task.CompletedTask;
+
+    /// <summary>Undoes <see cref="LetGoOfHostAsync"/>; does nothing when that was not called.</summary>
+    /// <exception cref="IOException">It is not to be had now; the call may be made again.</exception>
+    Task TakeUpHostAsync() => Task.CompletedTask;
+
     /// <summary>What a suspended device keeps mapped.</summary>
     IReadOnlyList<KeptGrants> DescribeKept() => [];
 

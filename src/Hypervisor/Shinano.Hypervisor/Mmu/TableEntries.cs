@@ -54,6 +54,7 @@ internal sealed class TableEntries(MachineSpace space, PageTypes types)
             if (adjusted != entry)
             {
                 table[i] = adjusted;
+                _memory.AnnounceWrite((frame << GuestMemory.PageShift) + ((ulong)i * sizeof(ulong)), sizeof(ulong));
             }
         }
 

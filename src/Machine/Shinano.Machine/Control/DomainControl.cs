@@ -5,6 +5,7 @@ using Shinano.Devices.Paravirtual.XenBus;
 using Shinano.Hypervisor;
 using Shinano.Hypervisor.Traps;
 using Shinano.Machine.Devices;
+using Shinano.Machine.Migration;
 using Shinano.XenStore.Protocol;
 
 namespace Shinano.Machine.Control;
@@ -16,6 +17,8 @@ internal sealed class DomainControl(DomainSpec spec, int? vncPort, IDomainEvents
     private readonly TaskCompletionSource _destroyed = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly DisplayWiring _displays = new(() => spec.Name, Console.Error.WriteLine);
     private readonly Suspension _suspension = new();
+    private readonly Departure _departure = new();
+    private StateReceiver? _receiver;
 
     /// <summary>Held while a volume is snapshotted.</summary>
     private readonly SemaphoreSlim _snapshots = new(1, 1);
@@ -224,28 +227,59 @@ internal sealed class DomainControl(DomainSpec spec, int? vncPort, IDomainEvents
 
     public Task SuspendAsync(CancellationToken cancellationToken)
     {
-        PvMachine machine;
-        lock (_lock)
-        {
-            machine = _machine ?? throw new DomainFailureException(DomainFailureCode.WrongState, "the domain has not been built");
-        }
-
+        PvMachine machine = Machine;
         return Task.Run(() => _suspension.BeginAsync(machine, cancellationToken), CancellationToken.None);
     }
 
     public Task<SaveResult> WriteStateAsync(string path, byte[] description, CancellationToken cancellationToken) =>
         Task.Run(() => _suspension.SaveAsync(path, description), CancellationToken.None);
 
+    public Task<PreCopyResult> BeginDepartureAsync(string socketPath, bool live, CancellationToken cancellationToken)
+    {
+        PvMachine machine = Machine;
+        Stopwatch clock = Stopwatch.StartNew();
+        return Task.Run(
+            () => _departure.Begin(
+                machine,
+                socketPath,
+                live,
+                (round, sent, left) => events.Progress(new BuildProgress(
+                    "round", $"{round}: {sent >> 8} MiB sent, {left} pages changed since", (long)clock.Elapsed.TotalNanoseconds)),
+                cancellationToken),
+            CancellationToken.None);
+    }
+
+    public Task LetGoOfHostAsync(CancellationToken cancellationToken) => _departure.LetGoOfHostAsync(_suspension.HandOver());
+
+    public Task<long> SendStateAsync(CancellationToken cancellationToken)
+    {
+        _suspension.Demand();
+        return Task.Run(_departure.SendState, cancellationToken);
+    }
+
+    public Task KeepAsync(CancellationToken cancellationToken)
+    {
+        _receiver?.Keep();
+        return Task.CompletedTask;
+    }
+
     public async Task ResumeAsync(CancellationToken cancellationToken)
     {
         await SnapshotsEndedAsync().ConfigureAwait(false);
+        await _departure.ReturnAsync().ConfigureAwait(false);
         await Task.Run(_suspension.EndAsync, CancellationToken.None).ConfigureAwait(false);
     }
 
-    /// <summary>Nobody is connected any more: a domain that was suspended for somebody goes on.</summary>
+    /// <summary>Nobody is connected any more: a domain that was suspended for somebody goes on, unless a successor elsewhere may run.</summary>
     public async Task AbandonAsync()
     {
+        if (_suspension.IsHandedOver)
+        {
+            return;
+        }
+
         await SnapshotsEndedAsync().ConfigureAwait(false);
+        _departure.Cancel();
         await Task.Run(_suspension.AbandonAsync, CancellationToken.None).ConfigureAwait(false);
     }
 
@@ -311,17 +345,19 @@ internal sealed class DomainControl(DomainSpec spec, int? vncPort, IDomainEvents
 
     private RelayToken Token => RelayToken.TryParse(spec.XenStoreToken) ?? RelayToken.Create();
 
-    /// <summary>The built machine's devices. Calls on them are not made under the lock: they may wait for the guest.</summary>
-    private BackEndRegistry Devices
+    private PvMachine Machine
     {
         get
         {
             lock (_lock)
             {
-                return _machine?.Devices ?? throw new DomainFailureException(DomainFailureCode.WrongState, "the domain has not been built");
+                return _machine ?? throw new DomainFailureException(DomainFailureCode.WrongState, "the domain has not been built");
             }
         }
     }
+
+    /// <summary>The built machine's devices. Calls on them are not made under the lock: they may wait for the guest.</summary>
+    private BackEndRegistry Devices => Machine.Devices ?? throw new DomainFailureException(DomainFailureCode.WrongState, "the domain has not been built");
 
     private static VcpuRunState StateOf(PvVcpu vcpu) => vcpu.Scheduling.State switch
     {
@@ -410,8 +446,13 @@ internal sealed class DomainControl(DomainSpec spec, int? vncPort, IDomainEvents
         }
 
         Stopwatch clock = Stopwatch.StartNew();
+        if (spec.ArrivalSocketPath is { } arrival)
+        {
+            _receiver = new StateReceiver(arrival);
+        }
+
         PvMachine machine = await PvMachine.BuildAsync(
-            MachineSettings.Of(spec),
+            MachineSettings.Of(spec) with { Receiver = _receiver },
             (stage, detail) => events.Progress(new BuildProgress(stage, detail, (long)clock.Elapsed.TotalNanoseconds))).ConfigureAwait(false);
         try
         {
@@ -422,6 +463,11 @@ internal sealed class DomainControl(DomainSpec spec, int? vncPort, IDomainEvents
         {
             await machine.DisposeAsync().ConfigureAwait(false);
             throw;
+        }
+
+        if (_receiver is { } receiver)
+        {
+            _ = EndWithoutSenderAsync(receiver);
         }
 
         machine.Domain.ShutDown += reason => events.ShutDown((Shinano.Control.Api.Domains.ShutdownReason)reason);
@@ -438,6 +484,16 @@ internal sealed class DomainControl(DomainSpec spec, int? vncPort, IDomainEvents
 
         await machine.DisposeAsync().ConfigureAwait(false);
         throw new DomainFailureException(DomainFailureCode.WrongState, "the domain was destroyed while it was built");
+    }
+
+    /// <summary>A domain that came from elsewhere and was not kept is the other side's: it is not to be here.</summary>
+    private async Task EndWithoutSenderAsync(StateReceiver receiver)
+    {
+        if (await receiver.WaitForLossAsync().ConfigureAwait(false))
+        {
+            await Console.Error.WriteLineAsync("shinano: the domain's sender is gone before the domain was handed over; it ends").ConfigureAwait(false);
+            await DestroyAsync(CancellationToken.None).ConfigureAwait(false);
+        }
     }
 
     private Task OnMachine(Action<PvMachine> action, CancellationToken cancellationToken) => Task.Run(

@@ -15,6 +15,7 @@ internal sealed class Suspension
     private PvMachine? _machine;
     private string? _written;
     private bool _isStill;
+    private bool _isHandedOver;
     private bool _wasPaused;
 
     /// <summary>The domain may not be unpaused.</summary>
@@ -123,6 +124,11 @@ internal sealed class Suspension
         await _turn.WaitAsync().ConfigureAwait(false);
         try
         {
+            if (IsHandedOver)
+            {
+                return;
+            }
+
             if (_written is { } path)
             {
                 File.Delete(path);
@@ -143,7 +149,36 @@ internal sealed class Suspension
         {
             _machine = null;
             _isStill = false;
+            _isHandedOver = false;
             _written = null;
+        }
+    }
+
+    /// <summary>The suspended domain.</summary>
+    /// <exception cref="DomainFailureException">It is not suspended.</exception>
+    public PvMachine Demand() => Still().Machine;
+
+    /// <summary>The suspended domain, which may run elsewhere from now on: only who is asked to (<see cref="EndAsync"/>) takes it up.</summary>
+    /// <exception cref="DomainFailureException">It is not suspended.</exception>
+    public PvMachine HandOver()
+    {
+        lock (_lock)
+        {
+            PvMachine machine = Still().Machine;
+            _isHandedOver = true;
+            return machine;
+        }
+    }
+
+    /// <summary>Whether <see cref="HandOver"/> was called since it was suspended.</summary>
+    public bool IsHandedOver
+    {
+        get
+        {
+            lock (_lock)
+            {
+                return _isHandedOver;
+            }
         }
     }
 
@@ -200,6 +235,7 @@ internal sealed class Suspension
 
             _machine = null;
             _isStill = false;
+            _isHandedOver = false;
             _written = null;
             _abandoned = new CancellationTokenSource();
         }

@@ -36,20 +36,10 @@ internal static class MachineRestorer
         StateReader reader = new(Demand(sections, SectionKind.Machine));
         MachineHead head = MachineHead.Read(reader);
         RingSection rings = RingSection.Read(new StateReader(Demand(sections, SectionKind.Rings)));
-        CheckHost(head, settings);
-        PvMachine machine = PvMachine.Create(settings, head.Features, progress);
+        PvMachine machine = Create(head, settings, progress);
         try
         {
-            CheckVendor(head, machine);
-            ulong tscOffset = unchecked(head.GuestTsc - TimeStampCounter.Read());
-            machine.Connect(tscOffset, head.SystemTime);
-            DomainState state = new(machine.Parts);
-            state.LoadSpace(reader);
-            long pages = LoadMemory(sections, machine, state);
-            progress("pages", $"{pages >> 8} MiB of {(long)machine.Parts.Mmu.Space.TotalPages >> 8} MiB");
-            state.LoadRest(reader, tscOffset);
-            machine.ConsoleHistory = rings.ConsoleHistory;
-            machine.TakeUpRings(head, rings);
+            Load(machine, head, sections, reader, rings, TimeSpan.Zero, () => { }, progress);
             return machine;
         }
         catch
@@ -59,9 +49,46 @@ internal static class MachineRestorer
         }
     }
 
+    /// <summary>A machine for a domain, if this host has what the domain was promised.</summary>
+    /// <exception cref="DomainFailureException">It has not.</exception>
+    /// <exception cref="SavedStateException">The configuration is another domain's.</exception>
+    internal static PvMachine Create(MachineHead head, MachineSettings settings, Action<string, string> progress)
+    {
+        CheckHost(head, settings);
+        PvMachine machine = PvMachine.Create(settings, head.Features, progress);
+        if (head.Vendor == machine.Cpuid.VendorName)
+        {
+            return machine;
+        }
+
+        machine.DisposeAsync().AsTask().GetAwaiter().GetResult();
+        throw new DomainFailureException(
+            DomainFailureCode.NotSupported, $"the domain was saved on a CPU of {head.Vendor}, this host has one of {machine.Cpuid.VendorName}");
+    }
+
+    /// <summary>Loads a domain's state, and the pages that follow, into a new machine.</summary>
+    /// <param name="reader">The machine section, behind its head.</param>
+    /// <param name="away">Time to be added to the guest's clocks.</param>
+    /// <param name="framesLoaded">Called once the guest has its frames.</param>
+    /// <exception cref="SavedStateException">It cannot be the state of such a domain.</exception>
+    internal static void Load(
+        PvMachine machine, MachineHead head, SectionReader sections, StateReader reader, RingSection rings, TimeSpan away, Action framesLoaded, Action<string, string> progress)
+    {
+        ulong ticks = (ulong)(away.TotalSeconds * TimeStampCounter.Frequency);
+        ulong tscOffset = unchecked(head.GuestTsc + ticks - TimeStampCounter.Read());
+        machine.Connect(tscOffset, head.SystemTime + (ulong)away.TotalNanoseconds);
+        DomainState state = new(machine.Parts);
+        state.LoadSpace(reader);
+        long pages = LoadMemory(sections, machine, state, framesLoaded);
+        progress("pages", $"{pages >> 8} MiB of {(long)machine.Parts.Mmu.Space.TotalPages >> 8} MiB");
+        state.LoadRest(reader, tscOffset);
+        machine.ConsoleHistory = rings.ConsoleHistory;
+        machine.TakeUpRings(head, rings);
+    }
+
     /// <summary>Frames first, then what is in them.</summary>
     /// <returns>Pages that were loaded.</returns>
-    private static long LoadMemory(SectionReader sections, PvMachine machine, DomainState state)
+    private static long LoadMemory(SectionReader sections, PvMachine machine, DomainState state, Action framesLoaded)
     {
         MachineSpace space = machine.Parts.Mmu.Space;
         SectionKind kind = sections.Read(out byte[] payload);
@@ -70,6 +97,7 @@ internal static class MachineRestorer
             state.LoadFrames(new StateReader(payload));
         }
 
+        framesLoaded();
         using PagePacker packer = new();
         long pages = 0;
         for (; kind is SectionKind.Pages or SectionKind.PackedPages; kind = sections.Read(out payload))
@@ -82,7 +110,7 @@ internal static class MachineRestorer
             : throw new SavedStateException(SavedStateError.Damaged, $"a section {kind} is where the guest's pages should be");
     }
 
-    private static byte[] Demand(SectionReader sections, SectionKind kind) => sections.Read(out byte[] payload) is var found && found == kind
+    internal static byte[] Demand(SectionReader sections, SectionKind kind) => sections.Read(out byte[] payload) is var found && found == kind
         ? payload
         : throw new SavedStateException(SavedStateError.Damaged, $"a section {found} is where {kind} should be");
 
@@ -97,15 +125,6 @@ internal static class MachineRestorer
         {
             throw new DomainFailureException(
                 DomainFailureCode.NotSupported, $"the domain was promised {missing}, which this host's CPU or cpu_engine does not have");
-        }
-    }
-
-    private static void CheckVendor(MachineHead head, PvMachine machine)
-    {
-        if (head.Vendor != machine.Cpuid.VendorName)
-        {
-            throw new DomainFailureException(
-                DomainFailureCode.NotSupported, $"the domain was saved on a CPU of {head.Vendor}, this host has one of {machine.Cpuid.VendorName}");
         }
     }
 }

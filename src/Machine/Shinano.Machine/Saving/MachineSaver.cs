@@ -46,7 +46,7 @@ internal static class MachineSaver
         DomainState domain = new(machine.Parts);
         domain.Save(state);
         StateWriter rings = new();
-        new RingSection(machine.StoreState, machine.Devices?.DescribeKept() ?? [], HistoryOf(machine.Backlog)).Write(rings);
+        RingsOf(machine).Write(rings);
         SectionWriter sections = new(output);
         sections.Write(SectionKind.Description, description);
         sections.Write(SectionKind.Machine, state.Written.Span);
@@ -62,7 +62,11 @@ internal static class MachineSaver
         return pages;
     }
 
-    private static MachineHead HeadOf(PvMachine machine) => new()
+    /// <summary>What is under way on the rings of a suspended machine.</summary>
+    internal static RingSection RingsOf(PvMachine machine) => new(machine.StoreState, machine.Devices?.DescribeKept() ?? [], HistoryOf(machine.Backlog));
+
+    /// <summary>What a machine must be to go on with this one, and its clocks now.</summary>
+    internal static MachineHead HeadOf(PvMachine machine) => new()
     {
         BuiltPages = machine.Parts.Mmu.Space.BuiltMaximum,
         Vcpus = machine.Domain.Vcpus.Count,

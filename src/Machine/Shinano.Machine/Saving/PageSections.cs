@@ -25,17 +25,24 @@ internal static class PageSections
     /// <param name="belongs">Whether a frame is one of these.</param>
     /// <param name="cancellation">Ends the writing between two sections.</param>
     /// <returns>Pages written.</returns>
-    public static long Write(SectionWriter output, GuestMemory memory, Func<ulong, bool> belongs, CancellationToken cancellation = default)
+    public static long Write(SectionWriter output, GuestMemory memory, Func<ulong, bool> belongs, CancellationToken cancellation = default) =>
+        Write(output, memory, memory.FramesWithContent().Where(belongs), isPacked: true, cancellation);
+
+    /// <summary>Writes frames, whatever they hold, in ascending order; those that are no memory, or are none any more, are left out.</summary>
+    /// <param name="isPacked">Packed where that makes them shorter.</param>
+    /// <param name="cancellation">Ends the writing between two sections.</param>
+    /// <returns>Pages written.</returns>
+    public static long Write(SectionWriter output, GuestMemory memory, IEnumerable<ulong> frames, bool isPacked, CancellationToken cancellation = default)
     {
-        using PagePacker packer = new();
+        using PagePacker? packer = isPacked ? new PagePacker() : null;
         Queue<Task<Section>> underWay = new();
         long pages = 0;
         try
         {
-            foreach (Section section in Collect(memory, belongs))
+            foreach (Section section in Collect(memory, frames))
             {
                 cancellation.ThrowIfCancellationRequested();
-                underWay.Enqueue(Task.Run(() => section.Pack(packer), CancellationToken.None));
+                underWay.Enqueue(packer is null ? Task.FromResult(section.Close(null)) : Task.Run(() => section.Close(packer), CancellationToken.None));
                 if (underWay.Count > Parallel)
                 {
                     pages += Take(underWay.Dequeue());
@@ -102,16 +109,11 @@ internal static class PageSections
     }
 
     /// <summary>The sections, not packed yet; who takes one disposes it.</summary>
-    private static IEnumerable<Section> Collect(GuestMemory memory, Func<ulong, bool> belongs)
+    private static IEnumerable<Section> Collect(GuestMemory memory, IEnumerable<ulong> frames)
     {
         Section? section = null;
-        foreach (ulong frame in memory.FramesWithContent())
+        foreach (ulong frame in frames)
         {
-            if (!belongs(frame))
-            {
-                continue;
-            }
-
             if (section is not null && !section.Follows(frame))
             {
                 yield return section;
@@ -119,7 +121,7 @@ internal static class PageSections
             }
 
             section ??= new Section(frame);
-            section.Add(memory.FrameSpan(frame));
+            section.TryAdd(memory, frame);
         }
 
         if (section is not null)
@@ -142,17 +144,27 @@ internal static class PageSections
 
         public bool Follows(ulong frame) => Count < MostFrames && frame == first + (ulong)Count;
 
-        public void Add(ReadOnlySpan<byte> page)
+        /// <summary>Adds the content of a frame, unless it is no memory.</summary>
+        public void TryAdd(GuestMemory memory, ulong frame)
         {
-            page.CopyTo(_pages.AsSpan(_length));
-            _length += page.Length;
-            Count++;
+            if (memory.TryRead(frame << GuestMemory.PageShift, _pages.AsSpan(_length, GuestMemory.PageSize)))
+            {
+                _length += GuestMemory.PageSize;
+                Count++;
+            }
         }
 
-        public Section Pack(PagePacker packer)
+        /// <summary>Completes the section; nothing is added any more.</summary>
+        /// <param name="packer">Null: not packed.</param>
+        public Section Close(PagePacker? packer)
         {
             BinaryPrimitives.WriteUInt64LittleEndian(_pages, first);
             BinaryPrimitives.WriteUInt64LittleEndian(_pages.AsSpan(8), (uint)Count);
+            if (packer is null)
+            {
+                return this;
+            }
+
             byte[] packed = ArrayPool<byte>.Shared.Rent(MostBytes);
             int count = packer.TryPack(_pages.AsSpan(HeaderSize, _length - HeaderSize), packed.AsSpan(HeaderSize, _length - HeaderSize));
             if (count == 0)
