@@ -104,6 +104,10 @@ internal sealed class FakeMachine(DomainSpec spec, FakeBehaviour behaviour, Fake
 
     public Task ResumeAsync(CancellationToken cancellationToken) => Task.CompletedTask;
 
+    public Task OfferForkAsync(ForkOffer offer, CancellationToken cancellationToken) => Task.CompletedTask;
+
+    public Task WithdrawForkAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+
     public Task ReconfigureDeviceAsync(DeviceSpec device, CancellationToken cancellationToken) => Task.CompletedTask;
 
     public Task SnapshotVolumeAsync(string id, string snapshot, CancellationToken cancellationToken) => Task.CompletedTask;

@@ -2,6 +2,7 @@ using System.Globalization;
 using System.Net.Sockets;
 using Shinano.Control.Daemon.Devices;
 using Shinano.Control.Daemon.Domains;
+using Shinano.Control.Daemon.Forking;
 using Shinano.Control.Daemon.Http;
 using Shinano.Control.Daemon.Networks;
 using Shinano.Control.Daemon.Saving;
@@ -106,6 +107,7 @@ internal sealed class XendHost : IAsyncDisposable
         builder.Services.AddSingleton<DeviceTree>();
         builder.Services.AddSingleton<StoreSnapshot>();
         builder.Services.AddSingleton<DomainSaves>();
+        builder.Services.AddSingleton<DomainForks>();
         builder.Services.AddSingleton<VolumePools>();
         builder.Services.AddSingleton<IVolumeResolver, PoolVolumes>();
         builder.Services.AddSingleton<DiskPlanner>();

@@ -15,4 +15,7 @@ public enum FrameFlags : byte
 
     /// <summary>Guest writes are refused (ROM; frames of the hypervisor shown to the guest).</summary>
     ReadOnly = 4,
+
+    /// <summary>No memory, and behind it is content of a frozen domain's that must not be seen when it becomes memory.</summary>
+    Stale = 8,
 }

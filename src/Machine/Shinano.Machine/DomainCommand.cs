@@ -57,6 +57,7 @@ internal static class DomainCommand
 
         // Nothing of the guest has been looked at yet. Sockets and files are opened under these rules from here on.
         ProcessConfinement.ForbidNewPrivileges();
+        PageMap.Open();
         ProcessConfinement.ForbidCoreFiles();
         SystemCallFilter.Install();
         await control!.Destroyed.ConfigureAwait(false);

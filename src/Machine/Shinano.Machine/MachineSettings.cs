@@ -40,6 +40,9 @@ internal sealed record MachineSettings
     /// <summary>A saved domain to go on with, instead of a kernel; null for a new one.</summary>
     public string? RestorePath { get; init; }
 
+    /// <summary>A running domain to be a copy of, instead of a kernel; null for a new one.</summary>
+    public ForkOffer? Fork { get; init; }
+
     /// <summary>The part of a specification that the assembly needs.</summary>
     public static MachineSettings Of(DomainSpec spec) => new()
     {
@@ -56,5 +59,6 @@ internal sealed record MachineSettings
         CodeCacheBytes = spec.CodeCacheBytes,
         HasXenStore = true,
         RestorePath = spec.RestorePath,
+        Fork = spec.Fork,
     };
 }

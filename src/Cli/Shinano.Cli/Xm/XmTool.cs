@@ -17,6 +17,7 @@ internal static class XmTool
         CreationVerbs.AddTo(root, environment);
         LifeVerbs.AddTo(root, environment);
         SaveVerbs.AddTo(root, environment);
+        ForkVerb.AddTo(root, environment);
         ResourceVerbs.AddTo(root, environment);
         VncViewerVerb.AddTo(root, environment);
         BlockVerbs.AddTo(root, environment);

@@ -87,6 +87,15 @@ public partial interface IDomainProcess
     /// <param name="description">xend's section of the file.</param>
     Task<SaveResult> WriteStateAsync(string path, byte[] description, CancellationToken cancellationToken);
 
+    /// <summary>
+    /// Fixes state and memory of the suspended domain and gives them to whoever shows the token, until <see cref="WithdrawForkAsync"/>; the domain may go on
+    /// meanwhile. An earlier offer ends.
+    /// </summary>
+    Task OfferForkAsync(ForkOffer offer, CancellationToken cancellationToken);
+
+    /// <summary>Ends an offer. Copies that have what they need are not affected. Does nothing when there is none.</summary>
+    Task WithdrawForkAsync(CancellationToken cancellationToken);
+
     /// <summary>Takes a suspended domain up again, paused or not as it was before. Does nothing for one that is not suspended.</summary>
     Task ResumeAsync(CancellationToken cancellationToken);
 

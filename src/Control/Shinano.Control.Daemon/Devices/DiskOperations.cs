@@ -88,17 +88,23 @@ internal sealed class DiskOperations(DomainDevices devices, DiskPlanner planner,
             throw Invalid($"no running domain writes to '{volume}'");
         }
 
-        string id = disk.Number.ToString(CultureInfo.InvariantCulture);
         await entry.Gate.WaitAsync(cancellationToken);
         try
         {
-            await devices.SnapshotAsync(entry, id, snapshot, cancellationToken);
-            tree.Change(entry.Id, Kind, id, DiskPlanner.MediumNodes(await planner.PlanAsync(disk, cancellationToken)));
+            await SnapshotAsync(entry, disk, snapshot, cancellationToken);
         }
         finally
         {
             entry.Gate.Release();
         }
+    }
+
+    /// <summary>The same of a volume that a domain writes to, whose gate is held.</summary>
+    public async Task SnapshotAsync(DomainEntry entry, DiskConfiguration disk, string snapshot, CancellationToken cancellationToken)
+    {
+        string id = disk.Number.ToString(CultureInfo.InvariantCulture);
+        await devices.SnapshotAsync(entry, id, snapshot, cancellationToken);
+        tree.Change(entry.Id, Kind, id, DiskPlanner.MediumNodes(await planner.PlanAsync(disk, cancellationToken)));
     }
 
     public async Task<IReadOnlyList<DiskDetails>> ListAsync(DomainEntry entry, CancellationToken cancellationToken)

@@ -112,11 +112,12 @@ internal sealed class DomainAdoption(
         return true;
     }
 
-    /// <summary>The last xend may have ended while it saved the domain: it goes on as it was.</summary>
+    /// <summary>The last xend may have ended while it saved or copied the domain: it goes on as it was.</summary>
     private async Task ResumeAsync(DomainEntry entry, CancellationToken cancellationToken)
     {
         try
         {
+            await entry.RequireConnection().CallAsync((domain, token) => domain.WithdrawForkAsync(token), DomainEntry.QuickCall, cancellationToken);
             await entry.RequireConnection().CallAsync((domain, token) => domain.ResumeAsync(token), DomainEntry.QuickCall, cancellationToken);
         }
         catch (DomainFailureException e)

@@ -2,6 +2,7 @@ using Shinano.Control.Api;
 using Shinano.Control.Api.Domains;
 using Shinano.Control.Api.Xend;
 using Shinano.Control.Configuration;
+using Shinano.Control.Configuration.Networks;
 
 namespace Shinano.Control.Daemon.Domains;
 
@@ -30,6 +31,14 @@ internal sealed record DomainRecord
 
     /// <summary>Numbers that the domain had before it was restored, the oldest first.</summary>
     public IReadOnlyList<int> FormerIds { get; init; } = [];
+
+    /// <summary>
+    /// Of a copied domain: interfaces that are attached once the guest has let go of those of the same numbers, which have the addresses of the domain it is a copy of.
+    /// </summary>
+    public IReadOnlyList<VifConfiguration> AwaitedVifs { get; init; } = [];
+
+    /// <summary>Volumes and snapshots that are destroyed with the domain, in this order.</summary>
+    public IReadOnlyList<string> TemporaryVolumes { get; init; } = [];
 
     /// <summary>Set with <see cref="DomainPhase.Kept"/>.</summary>
     public DomainOutcome? Outcome { get; init; }

@@ -9,7 +9,7 @@ namespace Shinano.Control.Daemon.Saving;
 internal sealed class DomainSaves(DomainOperations operations, DomainStarter starter, StoreSnapshot store, TimeProvider clock, ILogger<DomainSaves> logger)
 {
     /// <summary>Input and output of the guest that are under way have to end.</summary>
-    private static readonly TimeSpan SuspendPatience = TimeSpan.FromMinutes(1);
+    internal static readonly TimeSpan SuspendPatience = TimeSpan.FromMinutes(1);
 
     /// <summary>All of a domain's memory goes to a disk that may be slow.</summary>
     private static readonly TimeSpan WritePatience = TimeSpan.FromHours(2);
@@ -32,7 +32,7 @@ internal sealed class DomainSaves(DomainOperations operations, DomainStarter sta
             bool goesOn = true;
             try
             {
-                byte[] description = Describe(entry).ToBytes();
+                byte[] description = SavedDescription.Of(entry, store, clock.GetUtcNow()).ToBytes();
                 SaveResult result = await connection.CallAsync(
                     (process, token) => process.WriteStateAsync(path, description, token), WritePatience, CancellationToken.None);
                 logger.LogInformation("domain {Id} '{Name}' is saved to {Path}", entry.Id, entry.Record.Name, path);
@@ -71,22 +71,6 @@ internal sealed class DomainSaves(DomainOperations operations, DomainStarter sta
         SavedDescription saved = await Task.Run(() => SavedDescription.ReadFile(file), cancellationToken);
         progress?.Invoke(new BuildProgress("file", $"{file}: '{saved.Name}', saved at {saved.SavedAt:u}", 0));
         return await starter.RestoreAsync(saved, file, progress, cancellationToken);
-    }
-
-    private SavedDescription Describe(DomainEntry entry)
-    {
-        (IReadOnlyList<SavedNode> nodes, IReadOnlyList<SavedWatch> watches) = store.Take(entry.Id);
-        DomainRecord record = entry.Record;
-        return new SavedDescription
-        {
-            Name = record.Name,
-            Uuid = record.Uuid,
-            FormerIds = [.. record.FormerIds, entry.Id],
-            SavedAt = clock.GetUtcNow(),
-            Configuration = record.Configuration with { Name = record.Name, Uuid = record.Uuid },
-            Nodes = nodes,
-            Watches = watches,
-        };
     }
 
     private async Task EndAsync(DomainEntry entry, string path)

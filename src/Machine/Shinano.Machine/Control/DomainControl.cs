@@ -131,6 +131,7 @@ internal sealed class DomainControl(DomainSpec spec, int? vncPort, IDomainEvents
             return;
         }
 
+        _suspension.Withdraw();
         if (machine is not null)
         {
             await Task.Run(async () => await machine.DisposeAsync().ConfigureAwait(false), CancellationToken.None).ConfigureAwait(false);
@@ -221,6 +222,10 @@ internal sealed class DomainControl(DomainSpec spec, int? vncPort, IDomainEvents
 
     public Task<SaveResult> WriteStateAsync(string path, byte[] description, CancellationToken cancellationToken) =>
         Task.Run(() => _suspension.Save(path, description), cancellationToken);
+
+    public Task OfferForkAsync(ForkOffer offer, CancellationToken cancellationToken) => Task.Run(() => _suspension.Offer(offer), cancellationToken);
+
+    public Task WithdrawForkAsync(CancellationToken cancellationToken) => Task.Run(_suspension.Withdraw, cancellationToken);
 
     public Task ResumeAsync(CancellationToken cancellationToken) => Task.Run(_suspension.End, cancellationToken);
 

@@ -18,7 +18,7 @@ internal static class MachineRestorer
         try
         {
             using FileStream file = new(path, FileMode.Open, FileAccess.Read, FileShare.Read, 1 << 16);
-            return await RestoreAsync(new SectionReader(file), settings, progress).ConfigureAwait(false);
+            return await RestoreAsync(new SectionReader(file), settings, LoadPages, progress).ConfigureAwait(false);
         }
         catch (SavedStateException e)
         {
@@ -30,7 +30,11 @@ internal static class MachineRestorer
         }
     }
 
-    private static async Task<PvMachine> RestoreAsync(SectionReader sections, MachineSettings settings, Action<string, string> progress)
+    /// <summary>The same of sections that come from elsewhere.</summary>
+    /// <param name="load">Gives the machine, which has its frames, their content: the rest of the sections. Its answer is the pages it brought.</param>
+    /// <exception cref="SavedStateException">The sections make no sense.</exception>
+    internal static async Task<PvMachine> RestoreAsync(
+        SectionReader sections, MachineSettings settings, Func<SectionReader, PvMachine, long> load, Action<string, string> progress)
     {
         Demand(sections, SectionKind.Description);
         StateReader reader = new(Demand(sections, SectionKind.Machine));
@@ -45,7 +49,7 @@ internal static class MachineRestorer
             machine.Connect(tscOffset, head.SystemTime);
             DomainState state = new(machine.Parts);
             state.LoadFrames(reader);
-            long pages = LoadPages(sections, machine);
+            long pages = load(sections, machine);
             progress("pages", $"{pages >> 8} MiB of {(long)machine.Parts.Mmu.Space.TotalPages >> 8} MiB");
             state.LoadRest(reader, tscOffset);
             machine.ConsoleHistory = rings.ConsoleHistory;

@@ -58,19 +58,26 @@ internal static class MachineSaver
     private static long Write(PvMachine machine, Stream output, ReadOnlySpan<byte> description)
     {
         // The state first: a domain that cannot be saved is found out before its memory is written.
+        SectionWriter sections = new(output);
+        WriteState(machine, sections, description);
+        MachineSpace space = machine.Parts.Mmu.Space;
+        long pages = PageSections.Write(sections, space.Memory, space.IsGuests);
+        sections.End();
+        return pages;
+    }
+
+    /// <summary>Writes the sections of a suspended machine but for its memory.</summary>
+    /// <exception cref="SavedStateException">The domain cannot be saved as it is.</exception>
+    internal static void WriteState(PvMachine machine, SectionWriter sections, ReadOnlySpan<byte> description)
+    {
         StateWriter state = new();
         HeadOf(machine).Write(state);
         new DomainState(machine.Parts).Save(state);
         StateWriter rings = new();
         new RingSection(machine.StoreState, machine.Devices?.DescribeKept() ?? [], HistoryOf(machine.Backlog)).Write(rings);
-        SectionWriter sections = new(output);
         sections.Write(SectionKind.Description, description);
         sections.Write(SectionKind.Machine, state.Written.Span);
         sections.Write(SectionKind.Rings, rings.Written.Span);
-        MachineSpace space = machine.Parts.Mmu.Space;
-        long pages = PageSections.Write(sections, space.Memory, space.IsGuests);
-        sections.End();
-        return pages;
     }
 
     private static MachineHead HeadOf(PvMachine machine) => new()
