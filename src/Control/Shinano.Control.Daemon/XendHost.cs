@@ -63,6 +63,9 @@ internal sealed class XendHost : IAsyncDisposable
         }
     }
 
+    /// <summary>Keeps so many domain processes started that have no domain yet.</summary>
+    public void KeepWarm(int count) => Services.GetRequiredService<WarmProcesses>().Begin(count);
+
     public Task WaitForShutdownAsync(CancellationToken cancellationToken) => _app.WaitForShutdownAsync(cancellationToken);
 
     public async ValueTask DisposeAsync()
@@ -122,6 +125,7 @@ internal sealed class XendHost : IAsyncDisposable
         builder.Services.AddSingleton<DiskOperations>();
         builder.Services.AddSingleton<DomainTree>();
         builder.Services.AddSingleton<DomainRegistry>();
+        builder.Services.AddSingleton<WarmProcesses>();
         builder.Services.AddSingleton<DomainStarter>();
         builder.Services.AddSingleton<DomainLifecycle>();
         builder.Services.AddSingleton<DomainAdoption>();

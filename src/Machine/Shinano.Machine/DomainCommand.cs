@@ -12,8 +12,9 @@ namespace Shinano.Machine;
 internal static class DomainCommand
 {
     /// <summary>Serves the control channel until the domain is destroyed.</summary>
+    /// <param name="listening">Called once, when the control socket is there.</param>
     /// <returns>The process's exit code.</returns>
-    public static async Task<int> RunAsync(string specPath)
+    public static async Task<int> RunAsync(string specPath, Action? listening = null)
     {
         DomainSpec spec;
         try
@@ -28,7 +29,7 @@ internal static class DomainCommand
 
         try
         {
-            return await ServeAsync(spec).ConfigureAwait(false);
+            return await ServeAsync(spec, listening).ConfigureAwait(false);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException or SocketException or Win32Exception)
         {
@@ -39,7 +40,7 @@ internal static class DomainCommand
         }
     }
 
-    private static async Task<int> ServeAsync(DomainSpec spec)
+    private static async Task<int> ServeAsync(DomainSpec spec, Action? listening)
     {
         DomainControl? control = null;
         // Disks block threads of the pool: what answers xend and the guest must not wait for the pool to grow.
@@ -60,6 +61,7 @@ internal static class DomainCommand
         PageMap.Open();
         ProcessConfinement.ForbidCoreFiles();
         SystemCallFilter.Install();
+        listening?.Invoke();
         await control!.Destroyed.ConfigureAwait(false);
 
         // The reply to the destroy is on its way: the clients may close first, for a moment, before the process ends under them.

@@ -13,7 +13,7 @@ namespace Shinano.Control.Daemon.Domains;
 /// <summary>Makes a domain of a configuration: all of it, or nothing that stays behind.</summary>
 internal sealed class DomainStarter(
     ShinanoPaths paths, DomainRegistry registry, DomainTree tree, DomainDevices devices, BootLoaders bootLoaders, DomainLogs logs, HostFacts host, StoreSnapshot snapshot,
-    IVolumeResolver volumes,
+    IVolumeResolver volumes, WarmProcesses warm,
     ILogger<DomainStarter> logger)
 {
     /// <summary>Reading a kernel and a ramdisk from a slow disk and decompressing them.</summary>
@@ -165,7 +165,8 @@ internal sealed class DomainStarter(
 
         DomainSpecFile.Write(entry.Directory.Spec, spec);
         entry.Update(record => record);
-        ProcessStamp process = DomainProgram.Start(spec, entry.Directory.Spec, log);
+        DomainProgram.BeginLog(spec, log);
+        ProcessStamp process = await warm.TryStartAsync(entry.Directory.Spec, log, cancellationToken) ?? DomainProgram.Start(entry.Directory.Spec, log);
         entry.Update(record => record with { Process = process });
         await BuildProcessAsync(entry, progress, log, cancellationToken);
 

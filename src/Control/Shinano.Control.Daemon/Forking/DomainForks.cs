@@ -29,6 +29,7 @@ internal sealed class DomainForks(
     /// <exception cref="DomainFailureException">It cannot be copied, or the one copy could not be made; it goes on, and nothing is left behind.</exception>
     public async Task<ForkResult> ForkAsync(string domain, ForkRequest request, CancellationToken cancellationToken)
     {
+        long asked = Stopwatch.GetTimestamp();
         DomainEntry entry = operations.FindRunning(domain);
         IReadOnlyList<string> names = NamesOf(request);
         await entry.Gate.WaitAsync(cancellationToken);
@@ -64,7 +65,7 @@ internal sealed class DomainForks(
                     still = Stopwatch.GetElapsedTime(began);
                 }
 
-                ForkResult result = await MakeAllAsync(new Fork(entry, description, offer, written, request), names) with { StillNanoseconds = (long)still.TotalNanoseconds };
+                ForkResult result = await MakeAllAsync(new Fork(entry, description, offer, written, request, asked), names) with { StillNanoseconds = (long)still.TotalNanoseconds };
                 return request.Count == 1 && result.Failures is [DomainFailure failure] ? throw new DomainFailureException(failure) : result;
             }
             finally
@@ -131,18 +132,20 @@ internal sealed class DomainForks(
     {
         CreatedDomain?[] made = new CreatedDomain?[names.Count];
         DomainFailure?[] failures = new DomainFailure?[names.Count];
+        long[] running = new long[names.Count];
         await Parallel.ForAsync(0, names.Count, new ParallelOptions { MaxDegreeOfParallelism = Math.Max(2, Environment.ProcessorCount) }, async (index, _) =>
         {
             try
             {
                 made[index] = await MakeAsync(fork, names[index]);
+                running[index] = (long)Stopwatch.GetElapsedTime(fork.Asked).TotalNanoseconds;
             }
             catch (DomainFailureException e)
             {
                 failures[index] = names.Count == 1 ? e.Failure : e.Failure with { Message = $"{names[index]}: {e.Failure.Message}" };
             }
         });
-        return new ForkResult([.. made.OfType<CreatedDomain>()], [.. failures.OfType<DomainFailure>()], 0);
+        return new ForkResult([.. made.OfType<CreatedDomain>()], [.. failures.OfType<DomainFailure>()], 0, [.. running.Where(time => time > 0)]);
     }
 
     private async Task<CreatedDomain> MakeAsync(Fork fork, string name)
@@ -230,5 +233,5 @@ internal sealed class DomainForks(
     private static DomainFailureException Invalid(string message) => new(DomainFailureCode.InvalidArgument, message);
 
     /// <summary>What the copies of one request have in common.</summary>
-    private sealed record Fork(DomainEntry Parent, SavedDescription Description, ForkOffer Offer, IReadOnlyList<ForkedDisk> Disks, ForkRequest Request);
+    private sealed record Fork(DomainEntry Parent, SavedDescription Description, ForkOffer Offer, IReadOnlyList<ForkedDisk> Disks, ForkRequest Request, long Asked);
 }
