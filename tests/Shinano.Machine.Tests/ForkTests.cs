@@ -21,10 +21,10 @@ public sealed class ForkTests
         await using PvMachine first = await PvMachine.BuildAsync(tiny.Settings(offer), (_, _) => { });
         await using PvMachine second = await PvMachine.BuildAsync(tiny.Settings(offer), (_, _) => { });
         Assert.StartsWith("in order", first.AuditMemory(), StringComparison.Ordinal);
-        Assert.Equal(Hypervisor.ShutdownReason.Poweroff, await TinyMachine.RunAsync(first));
+        Assert.Equal(Hypervisor.ShutdownReason.PowerOff, await TinyMachine.RunAsync(first));
         parent.Resume();
-        Assert.Equal(Hypervisor.ShutdownReason.Poweroff, await TinyMachine.RunAsync(parent));
-        Assert.Equal(Hypervisor.ShutdownReason.Poweroff, await TinyMachine.RunAsync(second));
+        Assert.Equal(Hypervisor.ShutdownReason.PowerOff, await TinyMachine.RunAsync(parent));
+        Assert.Equal(Hypervisor.ShutdownReason.PowerOff, await TinyMachine.RunAsync(second));
         Assert.StartsWith("in order", second.AuditMemory(), StringComparison.Ordinal);
     }
 
@@ -46,7 +46,7 @@ public sealed class ForkTests
             ForkOffer another = tiny.NewOffer();
             using ForkServer server = ForkServer.Open(copy, another);
             await using PvMachine deep = await PvMachine.BuildAsync(tiny.Settings(another), (_, _) => { });
-            Assert.Equal(Hypervisor.ShutdownReason.Poweroff, await TinyMachine.RunAsync(deep));
+            Assert.Equal(Hypervisor.ShutdownReason.PowerOff, await TinyMachine.RunAsync(deep));
         }
     }
 
@@ -130,7 +130,7 @@ public sealed class ForkTests
         try
         {
             await using PvMachine machine = await PvMachine.BuildAsync(tiny.Settings(offer), (_, _) => { });
-            Assert.Equal(Hypervisor.ShutdownReason.Poweroff, await TinyMachine.RunAsync(machine));
+            Assert.Equal(Hypervisor.ShutdownReason.PowerOff, await TinyMachine.RunAsync(machine));
             return null;
         }
         catch (DomainFailureException e)
