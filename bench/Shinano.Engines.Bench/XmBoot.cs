@@ -65,6 +65,7 @@ internal sealed class XmBoot(string repository, string directory, GuestFiles fil
     {
         ProcessStartInfo start = new(Path.Combine(repository, "bin", name), arguments);
         start.Environment["SHINANO_HOME"] = _home;
+        start.Environment["SHINANO_WARM_DOMAINS"] = "0";
         start.Environment["SHINANO_NO_BUILD"] = "1";
         return start;
     }

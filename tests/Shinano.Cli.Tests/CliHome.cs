@@ -45,6 +45,7 @@ internal sealed class CliHome : IAsyncDisposable
         };
         start.Environment["SHINANO_HOME"] = Directory;
         start.Environment["SHINANO_XEND"] = Xend;
+        start.Environment["SHINANO_WARM_DOMAINS"] = "0";
         start.Environment["SHINANO_MACHINE"] = Built("tests", "Shinano.Control.FakeDomain");
         using Process process = Process.Start(start)!;
         Task<string> output = process.StandardOutput.ReadToEndAsync(Cancellation);

@@ -129,6 +129,10 @@ internal sealed class FakeMachine(DomainSpec spec, FakeBehaviour behaviour, Fake
         return Task.CompletedTask;
     }
 
+    public Task OfferForkAsync(ForkOffer offer, CancellationToken cancellationToken) => Task.CompletedTask;
+
+    public Task WithdrawForkAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+
     public Task ReconfigureDeviceAsync(DeviceSpec device, CancellationToken cancellationToken) => Task.CompletedTask;
 
     /// <summary>The double has no volume open: it asks the pool only.</summary>

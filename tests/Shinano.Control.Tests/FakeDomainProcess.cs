@@ -121,6 +121,10 @@ internal sealed class FakeDomainProcess(DomainSpec spec) : IDomainProcess
 
     public Task ResumeAsync(CancellationToken cancellationToken) => Task.CompletedTask;
 
+    public Task OfferForkAsync(ForkOffer offer, CancellationToken cancellationToken) => Task.CompletedTask;
+
+    public Task WithdrawForkAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+
     public Task DumpCoreAsync(string path, CancellationToken cancellationToken) => Task.CompletedTask;
 
     public Task SendDebugKeysAsync(string keys, CancellationToken cancellationToken) => Task.CompletedTask;

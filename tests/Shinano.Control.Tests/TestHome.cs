@@ -92,6 +92,7 @@ internal sealed class TestHome : IAsyncDisposable
         ProcessStartInfo start = new(ProgramLocator.DotnetHost, [Built("src/Control", "Shinano.Control.Daemon")]) { RedirectStandardError = true };
         start.Environment["SHINANO_HOME"] = Directory;
         start.Environment[Daemon.Migration.FaultPoint.Variable] = Fault;
+        start.Environment["SHINANO_WARM_DOMAINS"] = "0";
         return Process.Start(start)!;
     }
 

@@ -17,6 +17,9 @@ internal sealed class Host : IAsyncDisposable
     /// <summary>Network namespace, of ip-netns(8), that everything runs in; null for the test's own.</summary>
     public string? NetworkNamespace { get; init; }
 
+    /// <summary>Domain processes that xend keeps started ahead.</summary>
+    public int WarmDomains { get; init; }
+
     /// <summary>User id that everything runs as; null for the test's own.</summary>
     public int? User { get; init; }
 
@@ -99,6 +102,8 @@ internal sealed class Host : IAsyncDisposable
         {
             start.Environment["HOME"] = Home;
         }
+
+        start.Environment["SHINANO_WARM_DOMAINS"] = WarmDomains.ToString(System.Globalization.CultureInfo.InvariantCulture);
 
         // Built with this project. A launcher that built again would rewrite programs that other test projects run at the same time.
         start.Environment["SHINANO_NO_BUILD"] = "1";

@@ -1,4 +1,5 @@
 using Shinano.Control.Daemon;
+using Shinano.Control.Daemon.Domains;
 using Shinano.Linux;
 
 if (args is not ([] or ["--foreground"]))
@@ -16,6 +17,7 @@ try
         return 3;
     }
 
+    xend.KeepWarm(WarmProcesses.ConfiguredCount);
     await xend.WaitForShutdownAsync(CancellationToken.None);
     return 0;
 }

@@ -2,6 +2,7 @@ using System.Globalization;
 using System.Net.Sockets;
 using Shinano.Control.Daemon.Devices;
 using Shinano.Control.Daemon.Domains;
+using Shinano.Control.Daemon.Forking;
 using Shinano.Control.Daemon.Http;
 using Shinano.Control.Daemon.Migration;
 using Shinano.Control.Daemon.Networks;
@@ -67,6 +68,9 @@ internal sealed class XendHost : IAsyncDisposable
         }
     }
 
+    /// <summary>Keeps so many domain processes started that have no domain yet.</summary>
+    public void KeepWarm(int count) => Services.GetRequiredService<WarmProcesses>().Begin(count);
+
     public Task WaitForShutdownAsync(CancellationToken cancellationToken) => _app.WaitForShutdownAsync(cancellationToken);
 
     public async ValueTask DisposeAsync()
@@ -116,6 +120,7 @@ internal sealed class XendHost : IAsyncDisposable
         builder.Services.AddSingleton<SnapshotRemoval>();
         builder.Services.AddSingleton<SnapshotReverts>();
         builder.Services.AddSingleton<DomainSnapshots>();
+        builder.Services.AddSingleton<DomainForks>();
         builder.Services.AddSingleton<VolumePools>();
         builder.Services.AddSingleton<IVolumeResolver, PoolVolumes>();
         builder.Services.AddSingleton<DiskPlanner>();
@@ -130,6 +135,7 @@ internal sealed class XendHost : IAsyncDisposable
         builder.Services.AddSingleton<DiskOperations>();
         builder.Services.AddSingleton<DomainTree>();
         builder.Services.AddSingleton<DomainRegistry>();
+        builder.Services.AddSingleton<WarmProcesses>();
         builder.Services.AddSingleton<DomainStarter>();
         builder.Services.AddSingleton<DomainLifecycle>();
         builder.Services.AddSingleton<DomainAdoption>();

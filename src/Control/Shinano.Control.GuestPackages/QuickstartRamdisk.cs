@@ -1,6 +1,7 @@
 using System.IO.Compression;
 using System.Reflection;
 using System.Text;
+using Shinano.Control.GuestPackages.Ramdisk;
 
 namespace Shinano.Control.GuestPackages;
 
@@ -77,6 +78,7 @@ public sealed class QuickstartRamdisk
         }
 
         AddOwnFiles(cpio);
+        cpio.AddFile("sbin/reseed", ReseedProgram.Build(), CpioWriter.ExecutableMode);
         cpio.AddFile("etc/motd", Encoding.UTF8.GetBytes(Banner));
         cpio.AddFile("etc/modules", Encoding.UTF8.GetBytes(string.Concat(Modules.Select(module => $"/{module.GuestPath}\n"))));
         foreach (var module in Modules)

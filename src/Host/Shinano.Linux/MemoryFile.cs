@@ -1,13 +1,29 @@
 using System.ComponentModel;
 using System.Runtime.InteropServices;
+using Microsoft.Win32.SafeHandles;
 
 namespace Shinano.Linux;
 
-/// <summary>An anonymous, sparse memory file (memfd) mapped read-write once into this process.</summary>
-/// <remarks>Pages read as zero until they are written; <see cref="Discard"/> gives them back to the host and makes them zero again.</remarks>
+/// <summary>An anonymous, sparse memory file (memfd) mapped read-write once into this process, at an address that does not change.</summary>
+/// <remarks>
+/// <para>At first the mapping is shared: what is written is the file's. <see cref="Freeze"/> and <see cref="Adopt"/> make it a private one of files that are sealed, base
+/// and delta; what is written then is this process's own copy of a page. Nothing may be written to the mapping while either runs.</para>
+/// <para>Pages read as zero until they are written.</para>
+/// </remarks>
 public sealed unsafe class MemoryFile : IDisposable
 {
-    private int _descriptor;
+    /// <summary>
+    /// A delta of more than this part of the whole content is not made: a new base is. A base costs as much as there is content, and then later deltas are small again.
+    /// </summary>
+    private const int LargestDeltaPart = 4;
+
+    /// <summary>Runs of a delta that are mapped; of a more scattered one the pages are copied. Linux: vm.max_map_count is 65530.</summary>
+    private const int MostMappedRuns = 4096;
+
+    private readonly string _name;
+    private SafeFileHandle _file;
+    private SealedMemory? _base;
+    private SealedMemory? _delta;
 
     /// <summary>Creates and maps a memory file.</summary>
     /// <param name="name">Shown in /proc/PID/maps; no meaning otherwise.</param>
@@ -16,29 +32,30 @@ public sealed unsafe class MemoryFile : IDisposable
     public MemoryFile(string name, long length)
     {
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(length);
-        _descriptor = NativeMemoryCalls.MemfdCreate(name, NativeMemoryCalls.MemfdCloseOnExec);
-        if (_descriptor < 0)
+        _name = name;
+        _file = new SafeFileHandle(NativeMemoryCalls.MemfdCreate(name, NativeMemoryCalls.MemfdCloseOnExec | NativeMemoryCalls.MemfdAllowSealing), ownsHandle: true);
+        if (_file.IsInvalid)
         {
             throw new Win32Exception(Marshal.GetLastPInvokeError(), "memfd_create failed");
         }
 
         Length = length;
         nint address = NativeMemoryCalls.MapFailed;
-        if (NativeMemoryCalls.FTruncate(_descriptor, length) == 0)
+        if (NativeMemoryCalls.FTruncate(Number(_file), length) == 0)
         {
             address = NativeMemoryCalls.MMap(
                 0,
                 (nuint)length,
                 NativeMemoryCalls.ProtRead | NativeMemoryCalls.ProtWrite,
                 NativeMemoryCalls.MapShared | NativeMemoryCalls.MapNoReserve,
-                _descriptor,
+                Number(_file),
                 0);
         }
 
         if (address == NativeMemoryCalls.MapFailed)
         {
             int error = Marshal.GetLastPInvokeError();
-            _ = NativeMemoryCalls.Close(_descriptor);
+            _file.Dispose();
             throw new Win32Exception(error, $"cannot map {length} bytes of memory");
         }
 
@@ -55,52 +72,237 @@ public sealed unsafe class MemoryFile : IDisposable
     /// <summary>Length in bytes.</summary>
     public long Length { get; }
 
-    /// <summary>The file descriptor, for passing to another process.</summary>
-    public int Descriptor => _descriptor;
+    /// <summary>The file descriptor of a mapping that is still shared.</summary>
+    public int Descriptor => Number(_file);
 
-    /// <summary>Finds what the file holds from an offset on: the rest is holes, which reading through the mapping would fill.</summary>
-    /// <param name="from">Offset in bytes, a multiple of 4096.</param>
-    /// <param name="start">Start of the next part with data.</param>
-    /// <param name="end">Its end.</param>
-    /// <returns>False when there is no data from there on.</returns>
-    public bool TryFindData(long from, out long start, out long end)
+    /// <summary>The mapping is a private one: pages of its files and copies of this process's.</summary>
+    public bool IsPrivate => _base is not null;
+
+    /// <summary>
+    /// The parts that may hold anything but zeros, by offset, in ascending order: the rest is holes, which reading through the mapping would fill. Nothing is changed
+    /// meanwhile that is to be found.
+    /// </summary>
+    public IEnumerable<(long Start, long End)> FindContent()
     {
-        end = Length;
-        start = from >= Length ? -1 : NativeMemoryCalls.LSeek(_descriptor, from, NativeMemoryCalls.SeekData);
-        if (start < 0)
+        PageSet pages = new(Length);
+        if (_base is { } frozen)
         {
-            return false;
+            frozen.AddPages(pages);
+            AddChanged(pages);
+            return pages.Runs();
         }
 
-        long hole = NativeMemoryCalls.LSeek(_descriptor, start, NativeMemoryCalls.SeekHole);
-        end = hole < 0 ? Length : hole;
-        return true;
+        return FindShared();
     }
 
-    /// <summary>Returns a range's pages to the host; they read as zero afterwards.</summary>
-    public void Discard(long offset, long length)
+    /// <summary>
+    /// Fixes the present content, for others to map, and goes on with a private mapping of it. The first time this takes no longer for more content; later it takes
+    /// as long as copying what has changed since.
+    /// </summary>
+    /// <returns>Of the caller; this object keeps descriptors of its own.</returns>
+    /// <exception cref="IOException">The host refused; content and mapping are as before.</exception>
+    public FrozenMemory Freeze()
+    {
+        if (_base is null)
+        {
+            MapPrivately(_file, 0, Length);
+            try
+            {
+                _base = SealedMemory.Of(_file);
+            }
+            catch (IOException)
+            {
+                Map(_file, 0, Length, NativeMemoryCalls.MapShared);
+                throw;
+            }
+
+            return new FrozenMemory(Duplicate(_base), null);
+        }
+
+        PageSet changed = new(Length);
+        AddChanged(changed);
+        long count = changed.Count;
+        if (count == 0)
+        {
+            return new FrozenMemory(Duplicate(_base), null);
+        }
+
+        PageSet content = new(Length);
+        _base.AddPages(content);
+        if (count <= content.Count / LargestDeltaPart)
+        {
+            return new FrozenMemory(Duplicate(_base), Copy(changed));
+        }
+
+        AddChanged(content);
+        Replace(Copy(content), null);
+        return new FrozenMemory(Duplicate(_base), null);
+    }
+
+    /// <summary>Maps what another froze instead of what is there, privately.</summary>
+    /// <param name="memory">Is this object's.</param>
+    /// <exception cref="InvalidDataException">It is of another length.</exception>
+    /// <exception cref="IOException">The host refused.</exception>
+    public void Adopt(FrozenMemory memory)
+    {
+        ArgumentNullException.ThrowIfNull(memory);
+        if (memory.Base.Length != Length || (memory.Delta is { } other && other.Length != Length))
+        {
+            memory.Dispose();
+            throw new InvalidDataException($"the memory of {memory.Base.Length} bytes that was sent is not {Length} bytes long");
+        }
+
+        Replace(memory.Base, memory.Delta);
+        if (memory.Delta is not { } delta)
+        {
+            return;
+        }
+
+        PageSet pages = new(Length);
+        delta.AddPages(pages);
+        int runs = 0;
+        foreach ((long start, long end) in pages.Runs())
+        {
+            if (runs++ < MostMappedRuns)
+            {
+                MapPrivately(delta.File, start, end - start);
+            }
+            else
+            {
+                ReadInto(delta, start, end);
+            }
+        }
+    }
+
+    /// <summary>Returns a range's pages to the host.</summary>
+    /// <returns>False when they do not read as zero afterwards, but as something that was there before: of a private mapping, what the files hold.</returns>
+    public bool Discard(long offset, long length)
     {
         ArgumentOutOfRangeException.ThrowIfNegative(offset);
         ArgumentOutOfRangeException.ThrowIfGreaterThan(offset + length, Length);
+        if (_base is { } frozen)
+        {
+            _ = NativeMemoryCalls.MAdvise((nint)(Address + offset), (nuint)length, NativeMemoryCalls.AdviseDontNeed);
+            for (long page = offset; page < offset + length; page += PageSet.PageSize)
+            {
+                if (frozen.HasPage(page) || _delta?.HasPage(page) == true)
+                {
+                    return false;
+                }
+            }
+
+            return true;
+        }
+
         int mode = NativeMemoryCalls.FallocatePunchHole | NativeMemoryCalls.FallocateKeepSize;
-        if (NativeMemoryCalls.FAllocate(_descriptor, mode, offset, length) != 0)
+        if (NativeMemoryCalls.FAllocate(Number(_file), mode, offset, length) != 0)
         {
             // SAFETY: the range was checked against the mapping above.
             new Span<byte>(Address + offset, checked((int)length)).Clear();
         }
+
+        return true;
     }
 
     /// <inheritdoc/>
     public void Dispose()
     {
-        if (_descriptor < 0)
+        if (Address is null)
         {
             return;
         }
 
         _ = NativeMemoryCalls.MUnmap((nint)Address, (nuint)Length);
-        _ = NativeMemoryCalls.Close(_descriptor);
+        _file.Dispose();
+        _base?.Dispose();
+        _delta?.Dispose();
         Address = null;
-        _descriptor = -1;
+    }
+
+    private static int Number(SafeFileHandle file) => (int)file.DangerousGetHandle();
+
+    private static SealedMemory Duplicate(SealedMemory memory) => SealedMemory.Open(DescriptorPassing.Duplicate(memory.File));
+
+    private IEnumerable<(long Start, long End)> FindShared()
+    {
+        for (long end = 0; end < Length;)
+        {
+            long start = NativeMemoryCalls.LSeek(Number(_file), end, NativeMemoryCalls.SeekData);
+            if (start < 0)
+            {
+                yield break;
+            }
+
+            long hole = NativeMemoryCalls.LSeek(Number(_file), start, NativeMemoryCalls.SeekHole);
+            end = hole < 0 ? Length : hole;
+            yield return (start, end);
+        }
+    }
+
+    /// <summary>Adds the pages that are not the base's.</summary>
+    private void AddChanged(PageSet pages)
+    {
+        _delta?.AddPages(pages);
+        PageMap.AddPrivate((nint)Address, Length, pages);
+    }
+
+    private SealedMemory Copy(PageSet pages) => SealedMemory.Create(_name, Length, file =>
+    {
+        foreach ((long start, long end) in pages.Runs())
+        {
+            for (long offset = start; offset < end;)
+            {
+                // SAFETY: runs of a set of this file's pages lie within the mapping.
+                ReadOnlySpan<byte> part = new(Address + offset, (int)Math.Min(end - offset, 1 << 30));
+                RandomAccess.Write(file, part, offset);
+                offset += part.Length;
+            }
+        }
+    });
+
+    private void Replace(SealedMemory content, SealedMemory? delta)
+    {
+        MapPrivately(content.File, 0, Length);
+        _file.Dispose();
+        _base?.Dispose();
+        _delta?.Dispose();
+        _base = content;
+        _file = content.File;
+        _delta = delta;
+    }
+
+    private void MapPrivately(SafeFileHandle file, long offset, long length) => Map(file, offset, length, NativeMemoryCalls.MapPrivate);
+
+    private void Map(SafeFileHandle file, long offset, long length, int kind)
+    {
+        nint address = (nint)(Address + offset);
+        nint mapped = NativeMemoryCalls.MMap(
+            address,
+            (nuint)length,
+            NativeMemoryCalls.ProtRead | NativeMemoryCalls.ProtWrite,
+            kind | NativeMemoryCalls.MapFixed | NativeMemoryCalls.MapNoReserve,
+            Number(file),
+            offset);
+        if (mapped != address)
+        {
+            throw new IOException($"mmap of {length} bytes: {new Win32Exception(Marshal.GetLastPInvokeError()).Message}");
+        }
+
+        _ = NativeMemoryCalls.MAdvise(address, (nuint)length, NativeMemoryCalls.AdviseDontDump);
+    }
+
+    private void ReadInto(SealedMemory file, long start, long end)
+    {
+        while (start < end)
+        {
+            // SAFETY: runs of a set of this file's pages lie within the mapping.
+            int read = RandomAccess.Read(file.File, new Span<byte>(Address + start, (int)Math.Min(end - start, 1 << 30)), start);
+            if (read == 0)
+            {
+                throw new IOException("a sealed memory file ended early");
+            }
+
+            start += read;
+        }
     }
 }

@@ -16,7 +16,9 @@ internal static unsafe partial class NativeMemoryCalls
     public const int MapNoReserve = 0x4000;
     public const int AdviseHugePage = 14;
     public const int AdviseDontDump = 16;
+    public const int AdviseDontNeed = 4;
     public const uint MemfdCloseOnExec = 1;
+    public const uint MemfdAllowSealing = 2;
     public const int FallocateKeepSize = 1;
     public const int FallocatePunchHole = 2;
     public const int SeekData = 3;
@@ -25,6 +27,9 @@ internal static unsafe partial class NativeMemoryCalls
 
     [LibraryImport("libc", EntryPoint = "memfd_create", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
     public static partial int MemfdCreate(string name, uint flags);
+
+    [LibraryImport("libc", EntryPoint = "fcntl", SetLastError = true)]
+    public static partial int FControl(int fd, int command, int argument);
 
     [LibraryImport("libc", EntryPoint = "ftruncate", SetLastError = true)]
     public static partial int FTruncate(int fd, long length);

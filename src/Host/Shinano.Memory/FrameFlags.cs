@@ -18,4 +18,7 @@ public enum FrameFlags : byte
 
     /// <summary>The host holds references into the frame (<see cref="GuestMemory.Shared{T}"/>): it may change at any time without an announcement.</summary>
     Referenced = 8,
+
+    /// <summary>No memory, and behind it is content of a frozen domain's that must not be seen when it becomes memory.</summary>
+    Stale = 16,
 }

@@ -44,9 +44,6 @@ public sealed unsafe class GuestMemory : IDisposable
     /// <summary>One <see cref="FrameFlags"/> byte per frame, for engines.</summary>
     public byte* FlagsBase => _flags.Address;
 
-    /// <summary>Descriptor of the memfd, for copy-on-write copies of the domain.</summary>
-    public int Descriptor => _file.Descriptor;
-
     /// <summary>Told of writes into code frames; set once by the engine before the first vCPU runs.</summary>
     public ICodeWatcher? CodeWatcher { get; set; }
 
@@ -76,13 +73,41 @@ public sealed unsafe class GuestMemory : IDisposable
         while (Interlocked.CompareExchange(ref flags, (byte)((seen | (byte)set) & ~(byte)clear), seen) != seen);
     }
 
-    /// <summary>Makes frames memory (their content is what the file holds: zero when new or discarded).</summary>
+    /// <summary>Makes frames memory, zero when they were none before.</summary>
     public void AddRam(ulong frame, ulong count, FrameFlags also = FrameFlags.None)
     {
-        for (ulong i = 0; i < count; i++)
+        for (ulong i = frame; i < frame + count; i++)
         {
-            ChangeFlags(frame + i, FrameFlags.Ram | also, FrameFlags.None);
-            _log?.Note(frame + i);
+            if ((FlagsOf(i) & FrameFlags.Stale) != 0)
+            {
+                // SAFETY: a frame with a flag lies in the window.
+                new Span<byte>(HostBase + ((i - FirstFrame) << PageShift), PageSize).Clear();
+            }
+
+            ChangeFlags(i, FrameFlags.Ram | also, FrameFlags.Stale);
+            _log?.Note(i);
+        }
+    }
+
+    /// <summary>
+    /// Fixes the content, so that copies of the domain may have it, and goes on with pages that are copied when they are written (<see cref="MemoryFile.Freeze"/>).
+    /// Nobody writes meanwhile.
+    /// </summary>
+    /// <exception cref="IOException">The host refused; nothing has changed.</exception>
+    public FrozenMemory Freeze() => _file.Freeze();
+
+    /// <summary>
+    /// Takes the content of another domain's memory, which was frozen, instead of its own, copied when it is written. Which frames are memory does not change.
+    /// </summary>
+    /// <param name="memory">Is this object's.</param>
+    /// <exception cref="InvalidDataException">It is of a window of another size.</exception>
+    /// <exception cref="IOException">The host refused.</exception>
+    public void Adopt(FrozenMemory memory)
+    {
+        _file.Adopt(memory);
+        foreach (ref byte flags in new Span<byte>(FlagsBase, checked((int)FrameCount)))
+        {
+            flags |= (flags & (byte)FrameFlags.Ram) == 0 ? (byte)FrameFlags.Stale : (byte)0;
         }
     }
 
@@ -91,7 +116,11 @@ public sealed unsafe class GuestMemory : IDisposable
     {
         FrameFlags before = FlagsOf(frame);
         ChangeFlags(frame, FrameFlags.None, FrameFlags.Ram | FrameFlags.ReadOnly | FrameFlags.Referenced);
-        _file.Discard((long)(frame - FirstFrame) << PageShift, PageSize);
+        if (!_file.Discard((long)(frame - FirstFrame) << PageShift, PageSize))
+        {
+            ChangeFlags(frame, FrameFlags.Stale, FrameFlags.None);
+        }
+
         if ((before & FrameFlags.Code) != 0)
         {
             CodeWatcher?.CodeWritten(frame << PageShift, PageSize);
@@ -111,7 +140,7 @@ public sealed unsafe class GuestMemory : IDisposable
     /// <summary>The frames that are memory and hold anything but zeros, in ascending order. Looking at the others would make the host give them pages.</summary>
     public IEnumerable<ulong> FramesWithContent()
     {
-        for (long from = 0; _file.TryFindData(from, out long start, out long end); from = end)
+        foreach ((long start, long end) in _file.FindContent())
         {
             for (ulong index = (ulong)start >> PageShift; index < (ulong)end >> PageShift; index++)
             {

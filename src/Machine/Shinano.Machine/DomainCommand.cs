@@ -14,8 +14,9 @@ internal static class DomainCommand
     private const PosixSignal FileSizeExceeded = (PosixSignal)25; // SIGXFSZ, asm/signal.h
 
     /// <summary>Serves the control channel until the domain is destroyed.</summary>
+    /// <param name="listening">Called once, when the control socket is there.</param>
     /// <returns>The process's exit code.</returns>
-    public static async Task<int> RunAsync(string specPath)
+    public static async Task<int> RunAsync(string specPath, Action? listening = null)
     {
         DomainSpec spec;
         try
@@ -30,7 +31,7 @@ internal static class DomainCommand
 
         try
         {
-            return await ServeAsync(spec).ConfigureAwait(false);
+            return await ServeAsync(spec, listening).ConfigureAwait(false);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException or SocketException or Win32Exception)
         {
@@ -41,7 +42,7 @@ internal static class DomainCommand
         }
     }
 
-    private static async Task<int> ServeAsync(DomainSpec spec)
+    private static async Task<int> ServeAsync(DomainSpec spec, Action? listening)
     {
         DomainControl? control = null;
         // Disks block threads of the pool: what answers xend and the guest must not wait for the pool to grow.
@@ -63,8 +64,10 @@ internal static class DomainCommand
 
         // Nothing of the guest has been looked at yet. Sockets and files are opened under these rules from here on.
         ProcessConfinement.ForbidNewPrivileges();
+        PageMap.Open();
         ProcessConfinement.ForbidCoreFiles();
         SystemCallFilter.Install();
+        listening?.Invoke();
         await control!.Destroyed.ConfigureAwait(false);
 
         // The reply to the destroy is on its way: the clients may close first, for a moment, before the process ends under them.

@@ -44,6 +44,9 @@ internal sealed record MachineSettings
     /// <summary>Where a domain comes from that goes on here, instead of a kernel; null for a new one.</summary>
     public StateReceiver? Receiver { get; init; }
 
+    /// <summary>A running domain to be a copy of, instead of a kernel; null for a new one.</summary>
+    public ForkOffer? Fork { get; init; }
+
     /// <summary>The part of a specification that the assembly needs.</summary>
     public static MachineSettings Of(DomainSpec spec) => new()
     {
@@ -60,5 +63,6 @@ internal sealed record MachineSettings
         CodeCacheBytes = spec.CodeCacheBytes,
         HasXenStore = true,
         RestorePath = spec.RestorePath,
+        Fork = spec.Fork,
     };
 }

@@ -1,10 +1,13 @@
 using Shinano.Machine;
 using Shinano.Machine.Vnc;
+using Shinano.Machine.Warm;
 
 switch (args)
 {
     case ["domain", "--spec", string spec]:
         return await DomainCommand.RunAsync(spec).ConfigureAwait(false);
+    case ["domain", "--await", string socket]:
+        return await AwaitCommand.RunAsync(socket).ConfigureAwait(false);
     case ["run", .. string[] options]:
         return await RunCommand.RunAsync(options).ConfigureAwait(false);
     case ["vnc-gate", string listen, string display, string last, string socket]:

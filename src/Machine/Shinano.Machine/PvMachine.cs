@@ -17,6 +17,7 @@ using Shinano.Hypervisor.Traps;
 using Shinano.Linux;
 using Shinano.Machine.CoreDump;
 using Shinano.Machine.Devices;
+using Shinano.Machine.Forking;
 using Shinano.Machine.Saving;
 using Shinano.Memory;
 using Shinano.SavedState;
@@ -100,6 +101,11 @@ internal sealed class PvMachine : IAsyncDisposable
     /// <exception cref="DomainFailureException">The kernel, the ramdisk, the memory or the engine cannot be had as asked.</exception>
     public static async Task<PvMachine> BuildAsync(MachineSettings settings, Action<string, string> progress)
     {
+        if (settings.Fork is { } offer)
+        {
+            return await ForkReceiver.RestoreAsync(offer, settings, progress).ConfigureAwait(false);
+        }
+
         PvMachine machine = await AssembleAsync(settings, progress).ConfigureAwait(false);
 
         // The kernel's file and its unpacked image are twice what the domain process holds later; the runtime would keep their pages.

@@ -114,6 +114,12 @@ internal static class ImageLock
                 return $"domain {domain} ({name})";
             }
 
+            // One that was started ahead of its domain: ... domain --await SOCKET, and the process's name says the rest.
+            if (words.Contains("--await") && File.ReadAllText($"/proc/{id}/comm").TrimEnd() is { } own && own.StartsWith("domain ", StringComparison.Ordinal))
+            {
+                return $"{own} ({name})";
+            }
+
             string program = string.Join(' ', words.Take(3));
             return $"{name} ({(program.Length > 100 ? program[..100] : program)})";
         }

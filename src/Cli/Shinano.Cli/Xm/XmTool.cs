@@ -20,6 +20,7 @@ internal static class XmTool
         SnapshotVerbs.AddTo(root, environment);
         MigrationVerbs.AddTo(root, environment);
         MigrationSettingVerbs.AddTo(root, environment);
+        ForkVerb.AddTo(root, environment);
         ResourceVerbs.AddTo(root, environment);
         VncViewerVerb.AddTo(root, environment);
         BlockVerbs.AddTo(root, environment);

@@ -42,6 +42,9 @@ public sealed record DomainSpec
     /// </summary>
     public string? ArrivalSocketPath { get; init; }
 
+    /// <summary>A running domain that this one is a copy of, and goes on as; kernel and ramdisk are not read then. Null for any other.</summary>
+    public ForkOffer? Fork { get; init; }
+
     /// <summary>Kernel command line, complete.</summary>
     public string CommandLine { get; init; } = "";
 

@@ -106,6 +106,15 @@ public partial interface IDomainProcess
     Task KeepAsync(CancellationToken cancellationToken);
 
     /// <summary>
+    /// Fixes state and memory of the suspended domain and gives them to whoever shows the token, until <see cref="WithdrawForkAsync"/>; the domain may go on
+    /// meanwhile. An earlier offer ends.
+    /// </summary>
+    Task OfferForkAsync(ForkOffer offer, CancellationToken cancellationToken);
+
+    /// <summary>Ends an offer. Copies that have what they need are not affected. Does nothing when there is none.</summary>
+    Task WithdrawForkAsync(CancellationToken cancellationToken);
+
+    /// <summary>
     /// Takes a suspended domain up again, paused or not as it was before; a departure is over. Does nothing for one that is not suspended. Fails when an image that was
     /// given up is not to be had; then the domain stays suspended and the call may be made again.
     /// </summary>

@@ -250,6 +250,14 @@ public sealed class XendClient : IDisposable
         using HttpResponseMessage response = await SendAsync(HttpMethod.Delete, $"migration/trusted/{Escape(peer)}", null, cancellationToken);
     }
 
+    /// <summary>Makes running copies of a running domain, which goes on. Copies that could not be made are told of in the answer.</summary>
+    public async Task<ForkResult> ForkAsync(string domain, ForkRequest request, CancellationToken cancellationToken)
+    {
+        using HttpResponseMessage response = await SendAsync(
+            HttpMethod.Post, $"domains/{Escape(domain)}/fork", JsonContent.Create(request, options: ControlJson.Options), cancellationToken);
+        return await ReadAsync<ForkResult>(response, cancellationToken);
+    }
+
     public Task<IReadOnlyList<PerfCounter>> GetCountersAsync(string domain, CancellationToken cancellationToken) =>
         GetAsync<IReadOnlyList<PerfCounter>>($"domains/{Escape(domain)}/counters", cancellationToken);
 

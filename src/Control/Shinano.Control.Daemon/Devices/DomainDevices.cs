@@ -3,6 +3,7 @@ using Shinano.Control.Api.Domains;
 using Shinano.Control.Api.Domains.Devices;
 using Shinano.Control.Configuration;
 using Shinano.Control.Configuration.Disks;
+using Shinano.Control.Configuration.Networks;
 using Shinano.Control.Daemon.Domains;
 using Shinano.Control.Daemon.Networks;
 
@@ -29,6 +30,48 @@ internal sealed class DomainDevices(
 
         plans.AddRange(configuration.Vifs.Select(networks.Plan));
         return plans;
+    }
+
+    /// <summary>An interface whose cable leads nowhere, for the guest of a copied domain to let go of.</summary>
+    public DevicePlan PlanUnplugged(VifConfiguration vif) => networks.PlanUnplugged(vif);
+
+    /// <summary>
+    /// Has the guest let go of an interface, however long that takes, and attaches another with its number. The domain's gate is taken once the guest has let go.
+    /// </summary>
+    /// <exception cref="DomainFailureException">The domain has ended, or the new interface is refused; the guest has none then.</exception>
+    public async Task ReplaceAsync(DomainEntry entry, VifConfiguration vif, CancellationToken cancellationToken)
+    {
+        DevicePlan next = networks.Plan(vif);
+        (string kind, string id) = (next.Spec.Kind, next.Spec.Id);
+        try
+        {
+            tree.Change(entry.Id, kind, id, [("online", "0")]);
+            await entry.RequireConnection().CallAsync(
+                (process, token) => process.DetachDeviceAsync(kind, id, false, token), Timeout.InfiniteTimeSpan, cancellationToken);
+        }
+        catch (DomainFailureException e) when (e.Failure.Code == DomainFailureCode.InvalidArgument)
+        {
+            // It let go before.
+        }
+
+        await entry.Gate.WaitAsync(cancellationToken);
+        try
+        {
+            if (!entry.Ended)
+            {
+                await FinishAsync(entry, kind, id);
+                await AttachAsync(entry, next, cancellationToken);
+                entry.Update(record => record with
+                {
+                    AwaitedVifs = [.. record.AwaitedVifs.Where(other => other.Number != vif.Number)],
+                    Configuration = record.Configuration with { Vifs = [.. record.Configuration.Vifs.Where(other => other.Number != vif.Number), vif] },
+                });
+            }
+        }
+        finally
+        {
+            entry.Gate.Release();
+        }
     }
 
     /// <summary>Attaches a device to a built domain. Nothing stays behind when it fails.</summary>

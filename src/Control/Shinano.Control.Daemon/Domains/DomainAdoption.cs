@@ -113,7 +113,7 @@ internal sealed class DomainAdoption(
         tree.BindRelay(record);
         if (!entry.Ended && record.HandedOver is null)
         {
-            // The last xend may have ended while it saved the domain, or sent it elsewhere: it goes on as it was.
+            // The last xend may have ended while it saved or copied the domain, or sent it elsewhere: it goes on as it was.
             await handOvers.ReturnAsync(entry, suspended: true);
         }
 

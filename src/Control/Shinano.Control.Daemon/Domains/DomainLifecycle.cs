@@ -1,6 +1,7 @@
 using Shinano.Control.Api.Domains;
 using Shinano.Control.Api.Xend;
 using Shinano.Control.Configuration;
+using Shinano.Control.Configuration.Networks;
 using Shinano.Control.Daemon.Devices;
 
 namespace Shinano.Control.Daemon.Domains;
@@ -24,6 +25,11 @@ internal sealed class DomainLifecycle(
 
         // What ended while no xend was there.
         InBackground(entry, () => ReconcileAsync(entry));
+        foreach (VifConfiguration vif in entry.Record.AwaitedVifs)
+        {
+            InBackground(entry, () => ReplaceAsync(entry, vif));
+        }
+
         InBackground(entry, async () =>
         {
             await connection.Closed;
@@ -294,6 +300,18 @@ internal sealed class DomainLifecycle(
         finally
         {
             entry.Gate.Release();
+        }
+    }
+
+    private async Task ReplaceAsync(DomainEntry entry, VifConfiguration vif)
+    {
+        try
+        {
+            await devices.ReplaceAsync(entry, vif, CancellationToken.None);
+        }
+        catch (DomainFailureException e)
+        {
+            logger.LogWarning("domain {Id} '{Name}' has no interface {Number} of its own: {Message}", entry.Id, entry.Record.Name, vif.Number, e.Message);
         }
     }
 

@@ -16,18 +16,16 @@ internal static class DomainProgram
     private static readonly TimeSpan StartPatience = TimeSpan.FromSeconds(60);
 
     /// <summary>Starts the domain process and returns it; it goes on when xend ends.</summary>
-    public static ProcessStamp Start(DomainSpec spec, string specPath, string logPath)
+    public static ProcessStamp Start(string specPath, string logPath)
     {
-        string program;
-        try
-        {
-            program = ProgramLocator.Machine;
-        }
-        catch (FileNotFoundException e)
-        {
-            throw new DomainFailureException(DomainFailureCode.HostResource, e.Message, e);
-        }
+        Process process = DetachedProcess.StartManaged(Program, ["domain", "--spec", specPath], logPath);
+        return ProcessStamp.Of(process.Id) ?? new ProcessStamp(process.Id, -1);
+    }
 
+    /// <summary>Begins the part of a domain process's log that is about a domain.</summary>
+    public static void BeginLog(DomainSpec spec, string logPath)
+    {
+        string program = Program;
         try
         {
             // Not empty-handed: a full disk under the logs shows here, before there is anything to undo.
@@ -37,9 +35,21 @@ internal static class DomainProgram
         {
             throw new DomainFailureException(DomainFailureCode.HostResource, $"{logPath}: the domain's log cannot be written: {e.Message}", e);
         }
+    }
 
-        Process process = DetachedProcess.StartManaged(program, ["domain", "--spec", specPath], logPath);
-        return ProcessStamp.Of(process.Id) ?? new ProcessStamp(process.Id, -1);
+    private static string Program
+    {
+        get
+        {
+            try
+            {
+                return ProgramLocator.Machine;
+            }
+            catch (FileNotFoundException e)
+            {
+                throw new DomainFailureException(DomainFailureCode.HostResource, e.Message, e);
+            }
+        }
     }
 
     /// <summary>Connects as soon as the process listens. Throws what it left behind when it ends before.</summary>

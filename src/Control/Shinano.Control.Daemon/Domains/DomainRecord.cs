@@ -2,6 +2,7 @@ using Shinano.Control.Api;
 using Shinano.Control.Api.Domains;
 using Shinano.Control.Api.Xend;
 using Shinano.Control.Configuration;
+using Shinano.Control.Configuration.Networks;
 using Shinano.Control.Daemon.Migration;
 
 namespace Shinano.Control.Daemon.Domains;
@@ -37,6 +38,14 @@ internal sealed record DomainRecord
 
     /// <summary>Set when the domain was handed over to another host: it does not run here before that host says that it has not taken it.</summary>
     public HandOver? HandedOver { get; init; }
+
+    /// <summary>
+    /// Of a copied domain: interfaces that are attached once the guest has let go of those of the same numbers, which have the addresses of the domain it is a copy of.
+    /// </summary>
+    public IReadOnlyList<VifConfiguration> AwaitedVifs { get; init; } = [];
+
+    /// <summary>Volumes and snapshots that are destroyed with the domain, in this order.</summary>
+    public IReadOnlyList<string> TemporaryVolumes { get; init; } = [];
 
     /// <summary>Set with <see cref="DomainPhase.Kept"/>.</summary>
     public DomainOutcome? Outcome { get; init; }

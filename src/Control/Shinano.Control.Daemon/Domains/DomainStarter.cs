@@ -1,6 +1,7 @@
 using Shinano.Control.Api;
 using Shinano.Control.Api.Domains;
 using Shinano.Control.Configuration;
+using Shinano.Control.Configuration.Networks;
 using Shinano.Control.Daemon.Devices;
 using Shinano.Control.Daemon.Migration;
 using Shinano.Control.Daemon.Saving;
@@ -13,6 +14,7 @@ namespace Shinano.Control.Daemon.Domains;
 /// <summary>Makes a domain of a configuration: all of it, or nothing that stays behind.</summary>
 internal sealed class DomainStarter(
     ShinanoPaths paths, DomainRegistry registry, DomainTree tree, DomainDevices devices, BootLoaders bootLoaders, DomainLogs logs, HostFacts host, StoreSnapshot snapshot,
+    IVolumeResolver volumes, WarmProcesses warm,
     ILogger<DomainStarter> logger)
 {
     /// <summary>Reading a kernel and a ramdisk from a slow disk and decompressing them.</summary>
@@ -93,17 +95,36 @@ internal sealed class DomainStarter(
         }
     }
 
+    /// <summary>Builds a copy of a running domain, whose process offers its state and memory, and leaves it paused. As <see cref="RestoreAsync"/>.</summary>
+    /// <param name="saved">The domain that is copied, with name, uuid, disks and interfaces of the copy.</param>
+    /// <param name="vifs">Interfaces that the guest has still, from before it was copied.</param>
+    /// <param name="complete">What else the copy's record has.</param>
+    public async Task<DomainEntry> ForkAsync(
+        SavedDescription saved, ForkOffer offer, IReadOnlyList<VifConfiguration> vifs, Func<DomainRecord, DomainRecord> complete, CancellationToken cancellationToken)
+    {
+        DomainConfiguration configuration = saved.Configuration with { Name = saved.Name, Uuid = saved.Uuid };
+        registry.DemandFree(configuration.Name, configuration.Uuid);
+        return await MakeAsync(
+            configuration,
+            record => complete(record with { FormerIds = saved.FormerIds, Spec = record.Spec with { Fork = offer } }),
+            saved,
+            progress: null,
+            cancellationToken,
+            [.. vifs.Select(devices.PlanUnplugged)]);
+    }
+
     private async Task<DomainEntry> MakeAsync(
         DomainConfiguration configuration,
         Func<DomainRecord, DomainRecord> complete,
         SavedDescription? saved,
         ArrivingState? arriving,
         Action<BuildProgress>? progress,
-        CancellationToken cancellationToken)
+        CancellationToken cancellationToken,
+        IReadOnlyList<DevicePlan>? further = null)
     {
         IReadOnlyList<DevicePlan> plans = await devices.PlansOfAsync(configuration, cancellationToken);
         DomainEntry entry = Prepare(configuration, complete);
-        plans = [.. plans, .. DisplayPlanner.PlansOf(configuration.Display, entry.Directory.VncSocket)];
+        plans = [.. plans, .. further ?? [], .. DisplayPlanner.PlansOf(configuration.Display, entry.Directory.VncSocket)];
         await entry.Gate.WaitAsync(cancellationToken);
         try
         {
@@ -159,6 +180,7 @@ internal sealed class DomainStarter(
             return Task.CompletedTask;
         });
         await TryAsync(entry, "vnics", () => devices.ReleaseAllAsync(entry.Id));
+        await TryAsync(entry, "volumes", () => volumes.DestroyAsync(record.TemporaryVolumes));
         await TryAsync(entry, "files", () =>
         {
             entry.Directory.Delete();
@@ -196,7 +218,8 @@ internal sealed class DomainStarter(
 
         DomainSpecFile.Write(entry.Directory.Spec, spec);
         entry.Update(record => record);
-        ProcessStamp process = DomainProgram.Start(spec, entry.Directory.Spec, log);
+        DomainProgram.BeginLog(spec, log);
+        ProcessStamp process = await warm.TryStartAsync(entry.Directory.Spec, log, cancellationToken) ?? DomainProgram.Start(entry.Directory.Spec, log);
         entry.Update(record => record with { Process = process });
         await BuildProcessAsync(entry, progress, log, cancellationToken);
 

@@ -1,4 +1,6 @@
+using System.Buffers.Binary;
 using System.Globalization;
+using System.Security.Cryptography;
 using Shinano.Control.Api.Domains;
 using Shinano.Control.Daemon.Devices;
 using Shinano.XenAbi;
@@ -16,6 +18,10 @@ internal sealed class DomainTree(LocalStore store, DeviceTree devices)
     /// <summary>console/limit: bytes of backlog (docs/misc/console.txt).</summary>
     private const int ConsoleLimit = 1 << 20;
 
+    private const string GenerationNode = "platform/generation-id";
+    private const int GenerationSize = 16;
+    private const int SeedSize = 32;
+
     /// <summary>libxl__domain_make: the nodes the guest owns.</summary>
     private static readonly string[] GuestNodes =
     [
@@ -23,7 +29,7 @@ internal sealed class DomainTree(LocalStore store, DeviceTree devices)
         "device/suspend/event-channel", "data", "drivers", "feature", "attr", "error",
     ];
 
-    private static readonly string[] ReadableDirectories = ["", "/cpu", "/memory", "/control", "/store", "/console", "/device", "/device/suspend"];
+    private static readonly string[] ReadableDirectories = ["", "/cpu", "/memory", "/control", "/store", "/console", "/device", "/device/suspend", "/platform"];
 
     public static string DomainPath(int id) => Invariant($"/local/domain/{id}");
 
@@ -200,6 +206,13 @@ internal sealed class DomainTree(LocalStore store, DeviceTree devices)
         yield return ("console/type", "xenconsoled");
         yield return ("console/limit", Invariant($"{ConsoleLimit}"));
         yield return ("console/output", "pty");
+
+        // docs/misc/xenstore-paths: ~/platform/generation-id, two numbers, as libxl__ms_vm_genid_set writes them; new whenever a guest may go on from a state that
+        // another has gone on from, too. The seed is ours: random bytes for the guest's generator (docs/guide/fork.md).
+        byte[] generation = RandomNumberGenerator.GetBytes(GenerationSize);
+        yield return (
+            GenerationNode, Invariant($"{BinaryPrimitives.ReadUInt64LittleEndian(generation)}:{BinaryPrimitives.ReadUInt64LittleEndian(generation.AsSpan(sizeof(ulong)))}"));
+        yield return ("platform/generation-seed", Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(SeedSize)));
 
         // No pty here: the socket that xm console connects to.
         yield return ("console/tty", spec.Console.SocketPath);

@@ -3,6 +3,7 @@ using Shinano.Control.Api.Domains;
 using Shinano.Control.Api.Xend;
 using Shinano.Control.Daemon.Devices;
 using Shinano.Control.Daemon.Domains;
+using Shinano.Control.Daemon.Forking;
 using Shinano.Control.Daemon.Migration;
 using Shinano.Control.Daemon.Networks;
 using Shinano.Control.Daemon.Saving;
@@ -93,6 +94,8 @@ internal static class XendApi
             Json(await o.DumpCoreAsync(domain, await ReadAsync<DumpRequest>(context), token)));
         domain.MapPost("/save", async (HttpContext context, DomainSaves saves, string domain, CancellationToken token) =>
             Json(await saves.SaveAsync(domain, await ReadAsync<SaveRequest>(context), token)));
+        domain.MapPost("/fork", async (HttpContext context, DomainForks forks, string domain, CancellationToken token) =>
+            Json(await forks.ForkAsync(domain, await ReadAsync<ForkRequest>(context), token)));
         domain.MapGet("/block", async (DomainOperations o, DiskOperations disks, string domain, CancellationToken token) =>
             Json(await disks.ListAsync(o.FindRunning(domain), token)));
         domain.MapPost("/block-attach", async (HttpContext context, DomainOperations o, DiskOperations disks, string domain, CancellationToken token) =>

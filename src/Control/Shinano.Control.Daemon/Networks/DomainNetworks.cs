@@ -88,6 +88,17 @@ internal sealed class DomainNetworks
         };
     }
 
+    /// <summary>
+    /// What is done for the interface of a copied domain, which goes on with the address of the domain it is a copy of: it is there for the guest to let go of, and its cable
+    /// leads nowhere, so that no switch ever sees the address twice.
+    /// </summary>
+    public DevicePlan PlanUnplugged(VifConfiguration vif) => Plan(vif) with
+    {
+        Spec = new NetworkDeviceSpec { Id = vif.Number.ToString(CultureInfo.InvariantCulture), LinkPath = "", Token = LinkHello.CreateToken() },
+        FollowingEvent = null,
+        PrepareAsync = null,
+    };
+
     /// <summary>Removes a device's vnic; nothing happens for devices of another kind. Does not throw.</summary>
     public Task ReleaseAsync(int domain, string kind, string device) =>
         kind == Kind ? ReleaseAsync(record => record.Domain == domain && record.Device == device) : Task.CompletedTask;

@@ -71,21 +71,7 @@ internal sealed class DomainSaves(DomainOperations operations, DomainStarter sta
     }
 
     /// <summary>What a domain is to be made like elsewhere, and its part of xenstore.</summary>
-    public SavedDescription Describe(DomainEntry entry)
-    {
-        (IReadOnlyList<SavedNode> nodes, IReadOnlyList<SavedWatch> watches) = store.Take(entry.Id);
-        DomainRecord record = entry.Record;
-        return new SavedDescription
-        {
-            Name = record.Name,
-            Uuid = record.Uuid,
-            FormerIds = [.. record.FormerIds, entry.Id],
-            SavedAt = clock.GetUtcNow(),
-            Configuration = record.Configuration with { Name = record.Name, Uuid = record.Uuid },
-            Nodes = nodes,
-            Watches = watches,
-        };
-    }
+    public SavedDescription Describe(DomainEntry entry) => SavedDescription.Of(entry, store, clock.GetUtcNow());
 
     private async Task EndAsync(DomainEntry entry, string path)
     {

@@ -2,6 +2,7 @@ using System.Text.Json;
 using Shinano.Control.Api;
 using Shinano.Control.Api.Domains;
 using Shinano.Control.Configuration;
+using Shinano.Control.Daemon.Domains;
 using Shinano.SavedState;
 
 namespace Shinano.Control.Daemon.Saving;
@@ -32,6 +33,23 @@ internal sealed record SavedDescription
     public required IReadOnlyList<SavedNode> Nodes { get; init; }
 
     public required IReadOnlyList<SavedWatch> Watches { get; init; }
+
+    /// <summary>Describes a domain that keeps still.</summary>
+    public static SavedDescription Of(DomainEntry entry, StoreSnapshot store, DateTimeOffset now)
+    {
+        (IReadOnlyList<SavedNode> nodes, IReadOnlyList<SavedWatch> watches) = store.Take(entry.Id);
+        DomainRecord record = entry.Record;
+        return new SavedDescription
+        {
+            Name = record.Name,
+            Uuid = record.Uuid,
+            FormerIds = [.. record.FormerIds, entry.Id],
+            SavedAt = now,
+            Configuration = record.Configuration with { Name = record.Name, Uuid = record.Uuid },
+            Nodes = nodes,
+            Watches = watches,
+        };
+    }
 
     public byte[] ToBytes() => JsonSerializer.SerializeToUtf8Bytes(this, ControlJson.Options);
 

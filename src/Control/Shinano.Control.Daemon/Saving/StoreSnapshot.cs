@@ -10,7 +10,7 @@ namespace Shinano.Control.Daemon.Saving;
 internal sealed class StoreSnapshot(LocalStore store)
 {
     /// <summary>Nodes that xend writes for each domain anew, and devices, which come with their back ends.</summary>
-    private static readonly string[] Own = ["vm", "name", "domid", "store", "console", "device"];
+    private static readonly string[] Own = ["vm", "name", "domid", "store", "console", "device", "platform"];
 
     private static readonly string[] OfDevices = ["backend", "backend-id"];
 

@@ -137,6 +137,7 @@ internal sealed class DomainControl(DomainSpec spec, int? vncPort, IDomainEvents
             return;
         }
 
+        _suspension.Withdraw();
         _suspension.Forget();
         if (machine is not null)
         {
@@ -273,6 +274,7 @@ internal sealed class DomainControl(DomainSpec spec, int? vncPort, IDomainEvents
     /// <summary>Nobody is connected any more: a domain that was suspended for somebody goes on, unless a successor elsewhere may run.</summary>
     public async Task AbandonAsync()
     {
+        _suspension.Withdraw();
         if (_suspension.IsHandedOver)
         {
             return;
@@ -282,6 +284,10 @@ internal sealed class DomainControl(DomainSpec spec, int? vncPort, IDomainEvents
         _departure.Cancel();
         await Task.Run(_suspension.AbandonAsync, CancellationToken.None).ConfigureAwait(false);
     }
+
+    public Task OfferForkAsync(ForkOffer offer, CancellationToken cancellationToken) => Task.Run(() => _suspension.Offer(offer), cancellationToken);
+
+    public Task WithdrawForkAsync(CancellationToken cancellationToken) => Task.Run(_suspension.Withdraw, cancellationToken);
 
     public Task SendDebugKeysAsync(string keys, CancellationToken cancellationToken) => OnMachine(
         m =>

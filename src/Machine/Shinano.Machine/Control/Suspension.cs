@@ -1,5 +1,6 @@
 using Shinano.Control.Api.Domains;
 using Shinano.Devices.Paravirtual.XenBus;
+using Shinano.Machine.Forking;
 using Shinano.Machine.Saving;
 
 namespace Shinano.Machine.Control;
@@ -17,6 +18,7 @@ internal sealed class Suspension
     private bool _isStill;
     private bool _isHandedOver;
     private bool _wasPaused;
+    private ForkServer? _offer;
 
     /// <summary>The domain may not be unpaused.</summary>
     public bool IsHeld
@@ -84,6 +86,30 @@ internal sealed class Suspension
         finally
         {
             _turn.Release();
+        }
+    }
+
+    /// <summary>Offers the suspended domain to copies, instead of an earlier offer, until <see cref="Withdraw"/>.</summary>
+    /// <exception cref="DomainFailureException">It is not suspended, or cannot be copied as it is.</exception>
+    public void Offer(ForkOffer offer)
+    {
+        lock (_lock)
+        {
+            _offer?.Dispose();
+            _offer = null;
+            _offer = _machine is { } machine && _isStill
+                ? ForkServer.Open(machine, offer)
+                : throw new DomainFailureException(DomainFailureCode.WrongState, "the domain is not suspended");
+        }
+    }
+
+    /// <summary>Ends an offer, if there is one.</summary>
+    public void Withdraw()
+    {
+        lock (_lock)
+        {
+            _offer?.Dispose();
+            _offer = null;
         }
     }
 

@@ -18,7 +18,7 @@ internal static class MachineRestorer
         try
         {
             using FileStream file = new(path, FileMode.Open, FileAccess.Read, FileShare.Read, 1 << 16);
-            return await RestoreAsync(new SectionReader(file), settings, progress).ConfigureAwait(false);
+            return await RestoreAsync(new SectionReader(file), settings, _ => { }, progress).ConfigureAwait(false);
         }
         catch (SavedStateException e)
         {
@@ -30,7 +30,11 @@ internal static class MachineRestorer
         }
     }
 
-    private static async Task<PvMachine> RestoreAsync(SectionReader sections, MachineSettings settings, Action<string, string> progress)
+    /// <summary>The same of sections that come from elsewhere.</summary>
+    /// <param name="framesLoaded">Called once the machine has its frames, before the sections of pages.</param>
+    /// <exception cref="SavedStateException">The sections make no sense.</exception>
+    internal static async Task<PvMachine> RestoreAsync(
+        SectionReader sections, MachineSettings settings, Action<PvMachine> framesLoaded, Action<string, string> progress)
     {
         Demand(sections, SectionKind.Description);
         StateReader reader = new(Demand(sections, SectionKind.Machine));
@@ -39,7 +43,7 @@ internal static class MachineRestorer
         PvMachine machine = Create(head, settings, progress);
         try
         {
-            Load(machine, head, sections, reader, rings, TimeSpan.Zero, () => { }, progress);
+            Load(machine, head, sections, reader, rings, TimeSpan.Zero, () => framesLoaded(machine), progress);
             return machine;
         }
         catch

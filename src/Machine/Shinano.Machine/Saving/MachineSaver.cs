@@ -41,13 +41,24 @@ internal static class MachineSaver
     public static long Write(PvMachine machine, Stream output, ReadOnlySpan<byte> description, CancellationToken cancellation)
     {
         // The state first: a domain that cannot be saved is found out before its memory is written.
+        SectionWriter sections = new(output);
+        WriteState(machine, sections, description);
+        MachineSpace space = machine.Parts.Mmu.Space;
+        long pages = PageSections.Write(sections, space.Memory, space.IsGuests, cancellation);
+        sections.End();
+        return pages;
+    }
+
+    /// <summary>Writes the sections of a suspended machine but for its memory.</summary>
+    /// <exception cref="SavedStateException">The domain cannot be saved as it is.</exception>
+    internal static void WriteState(PvMachine machine, SectionWriter sections, ReadOnlySpan<byte> description)
+    {
         StateWriter state = new();
         HeadOf(machine).Write(state);
         DomainState domain = new(machine.Parts);
         domain.Save(state);
         StateWriter rings = new();
         RingsOf(machine).Write(rings);
-        SectionWriter sections = new(output);
         sections.Write(SectionKind.Description, description);
         sections.Write(SectionKind.Machine, state.Written.Span);
         sections.Write(SectionKind.Rings, rings.Written.Span);
@@ -55,11 +66,6 @@ internal static class MachineSaver
         {
             sections.Write(SectionKind.Frames, frames.Written.Span);
         }
-
-        MachineSpace space = machine.Parts.Mmu.Space;
-        long pages = PageSections.Write(sections, space.Memory, space.IsGuests, cancellation);
-        sections.End();
-        return pages;
     }
 
     /// <summary>What is under way on the rings of a suspended machine.</summary>

@@ -21,7 +21,7 @@ public sealed class SwitchLink : IAsyncDisposable
     private readonly Task _running;
     private Socket? _socket;
 
-    /// <param name="path">The switch's socket for domain processes.</param>
+    /// <param name="path">The switch's socket for domain processes; empty for a cable that leads nowhere.</param>
     /// <param name="token">The vnic's.</param>
     /// <param name="receiver">Gets frames from now on.</param>
     /// <param name="greeting">Whole frames in <see cref="LinkFormat"/> that are sent first, each time that the connection is made.</param>
@@ -84,7 +84,7 @@ public sealed class SwitchLink : IAsyncDisposable
     private async Task RunAsync()
     {
         TimeSpan pause = FirstPause;
-        while (!_stop.IsCancellationRequested)
+        while (_path.Length > 0 && !_stop.IsCancellationRequested)
         {
             try
             {

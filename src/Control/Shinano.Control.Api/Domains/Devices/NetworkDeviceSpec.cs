@@ -9,7 +9,7 @@ public sealed record NetworkDeviceSpec : DeviceSpec
     [JsonIgnore]
     public override string Kind => "vif";
 
-    /// <summary>The switch's socket for domain processes.</summary>
+    /// <summary>The switch's socket for domain processes; empty for an interface whose cable is unplugged.</summary>
     public required string LinkPath { get; init; }
 
     /// <summary>What is shown there to be connected to the vnic.</summary>

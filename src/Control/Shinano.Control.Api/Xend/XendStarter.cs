@@ -1,23 +1,24 @@
 using System.Diagnostics;
 using System.Net.Sockets;
-using Shinano.Control.Api;
 using Shinano.Control.Api.Domains;
-using Shinano.Control.Api.Xend;
 using Shinano.Linux;
 
-namespace Shinano.Cli.Xm;
+namespace Shinano.Control.Api.Xend;
 
 /// <summary>Reaches xend, and starts one for this user (or SHINANO_HOME) when there is none.</summary>
-internal static class XendStarter
+public static class XendStarter
 {
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(60);
 
     /// <summary>Connects to a xend of this build where one can be had; else to the one that serves.</summary>
     /// <param name="paths">Where it serves.</param>
-    /// <param name="warn">Takes a sentence for the user.</param>
+    /// <param name="warn">Takes a sentence for the user; null for nobody.</param>
     /// <param name="cancellationToken">Ends the wait.</param>
-    public static async Task<XendClient> ConnectAsync(ShinanoPaths paths, Action<string> warn, CancellationToken cancellationToken)
+    /// <exception cref="XendFailureException">None can be started.</exception>
+    public static async Task<XendClient> ConnectAsync(ShinanoPaths paths, Action<string>? warn = null, CancellationToken cancellationToken = default)
     {
+        ArgumentNullException.ThrowIfNull(paths);
+        warn ??= _ => { };
         if (!await IsServingAsync(paths.XendSocket, cancellationToken) || await XendReplacement.EndOutdatedAsync(paths, warn, cancellationToken))
         {
             await StartAsync(paths, cancellationToken);
@@ -26,6 +27,8 @@ internal static class XendStarter
         return new XendClient(paths.XendSocket);
     }
 
+    /// <summary>Whether somebody listens on a socket of xend's.</summary>
+    /// <exception cref="XendFailureException">The path is too long for one.</exception>
     public static async Task<bool> IsServingAsync(string socketPath, CancellationToken cancellationToken)
     {
         using Socket socket = new(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);

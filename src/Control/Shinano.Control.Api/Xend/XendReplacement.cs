@@ -1,15 +1,13 @@
-using Shinano.Control.Api;
 using Shinano.Control.Api.Domains;
-using Shinano.Control.Api.Xend;
 using Shinano.Linux;
 
-namespace Shinano.Cli.Xm;
+namespace Shinano.Control.Api.Xend;
 
 /// <summary>
 /// Compares the xend that serves with the one that would be started. One whose program was built anew since it started is replaced as long as it has no domains;
 /// otherwise the user is told what to do.
 /// </summary>
-internal static class XendReplacement
+public static class XendReplacement
 {
     /// <summary>Looks at the xend that serves.</summary>
     /// <param name="paths">Where it serves.</param>
