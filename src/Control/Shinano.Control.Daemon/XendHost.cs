@@ -5,6 +5,7 @@ using Shinano.Control.Daemon.Domains;
 using Shinano.Control.Daemon.Http;
 using Shinano.Control.Daemon.Networks;
 using Shinano.Control.Daemon.Saving;
+using Shinano.Control.Daemon.Scheduling;
 using Shinano.Linux;
 using Shinano.Storage.Pools;
 using Shinano.XenStore.Server;
@@ -126,7 +127,9 @@ internal sealed class XendHost : IAsyncDisposable
         builder.Services.AddSingleton<ManagedDomains>();
         builder.Services.AddSingleton<DomainCatalog>();
         builder.Services.AddSingleton<DomainOperations>();
+        builder.Services.AddSingleton<SchedulingOperations>();
         builder.Services.AddSingleton<CreationEndpoint>();
+        builder.Services.AddHostedService<CpuShares>();
         WebApplication app = builder.Build();
         ILogger logger = app.Services.GetRequiredService<ILoggerFactory>().CreateLogger("Xend");
         app.Use((context, next) => FailureResults.InvokeAsync(context, next, logger));

@@ -85,14 +85,23 @@ public sealed unsafe class GuestMemory : IDisposable
     }
 
     /// <summary>Makes a frame a hole, drops its content and gives the page back to the host.</summary>
-    public void RemoveRam(ulong frame)
+    public void RemoveRam(ulong frame) => RemoveRam(frame, 1);
+
+    /// <summary>As <see cref="RemoveRam(ulong)"/>, for a run of frames with one call of the host.</summary>
+    public void RemoveRam(ulong frame, ulong count)
     {
-        FrameFlags before = FlagsOf(frame);
-        ChangeFlags(frame, FrameFlags.None, FrameFlags.Ram | FrameFlags.ReadOnly);
-        _file.Discard((long)(frame - FirstFrame) << PageShift, PageSize);
-        if ((before & FrameFlags.Code) != 0)
+        for (ulong i = 0; i < count; i++)
         {
-            CodeWatcher?.CodeWritten(frame << PageShift, PageSize);
+            ChangeFlags(frame + i, FrameFlags.None, FrameFlags.Ram | FrameFlags.ReadOnly);
+        }
+
+        _file.Discard((long)(frame - FirstFrame) << PageShift, (long)count << PageShift);
+        for (ulong i = 0; i < count; i++)
+        {
+            if ((FlagsOf(frame + i) & FrameFlags.Code) != 0)
+            {
+                CodeWatcher?.CodeWritten((frame + i) << PageShift, PageSize);
+            }
         }
     }
 

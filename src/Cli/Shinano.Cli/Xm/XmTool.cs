@@ -18,6 +18,7 @@ internal static class XmTool
         LifeVerbs.AddTo(root, environment);
         SaveVerbs.AddTo(root, environment);
         ResourceVerbs.AddTo(root, environment);
+        SchedulingVerbs.AddTo(root, environment);
         VncViewerVerb.AddTo(root, environment);
         BlockVerbs.AddTo(root, environment);
         NetworkVerbs.AddTo(root, environment);

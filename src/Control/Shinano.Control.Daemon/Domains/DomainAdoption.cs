@@ -1,13 +1,15 @@
 using System.Net.Sockets;
 using Shinano.Control.Api.Domains;
 using Shinano.Control.Api.Xend;
+using Shinano.Control.Daemon.Scheduling;
 using Shinano.Linux;
 
 namespace Shinano.Control.Daemon.Domains;
 
 /// <summary>Takes over, at xend's start, what an earlier xend left: running domains, dead ones, and halves.</summary>
 internal sealed class DomainAdoption(
-    ShinanoPaths paths, DomainRegistry registry, DomainStarter starter, DomainLifecycle lifecycle, DomainTree tree, ILogger<DomainAdoption> logger)
+    ShinanoPaths paths, DomainRegistry registry, DomainStarter starter, DomainLifecycle lifecycle, DomainTree tree,
+    SchedulingOperations scheduling, ILogger<DomainAdoption> logger)
 {
     public async Task RunAsync(CancellationToken cancellationToken)
     {
@@ -96,6 +98,7 @@ internal sealed class DomainAdoption(
         if (!entry.Ended)
         {
             await ResumeAsync(entry, cancellationToken);
+            await scheduling.ApplyAsync(entry, cancellationToken);
         }
 
         logger.LogInformation("domain {Id} '{Name}' is adopted from process {Process}", entry.Id, record.Name, record.Process!.Id);

@@ -3,6 +3,7 @@ using Shinano.Control.Api.Domains;
 using Shinano.Control.Configuration;
 using Shinano.Control.Daemon.Devices;
 using Shinano.Control.Daemon.Saving;
+using Shinano.Control.Daemon.Scheduling;
 using Shinano.Linux;
 using Shinano.SavedState;
 using Shinano.XenStore.Protocol;
@@ -179,6 +180,8 @@ internal sealed class DomainStarter(
             MaxMemoryBytes = (long)configuration.MaxMemoryMebibytes << 20,
             Vcpus = configuration.Vcpus,
             MaxVcpus = configuration.MaxVcpus,
+            CpuCapPercent = configuration.CpuCapPercent,
+            VcpuAffinity = configuration.VcpuAffinity,
             KernelPath = configuration.Kernel,
             RamdiskPath = configuration.Ramdisk,
             CommandLine = configuration.CommandLine,
@@ -223,6 +226,7 @@ internal sealed class DomainStarter(
         }
 
         CheckMemory(configuration);
+        SchedulingOperations.DemandHostHas([.. configuration.VcpuAffinity.SelectMany(cpus => cpus).Distinct().Order()]);
     }
 
     private void CheckMemory(DomainConfiguration configuration)
