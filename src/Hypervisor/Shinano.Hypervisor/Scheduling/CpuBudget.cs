@@ -22,11 +22,8 @@ public sealed class CpuBudget
     /// <summary>After having used everything it waits for so much of a period: it neither starves nor changes all the time.</summary>
     private const long Grain = Period / 3;
 
-    /// <summary>A domain that was looked at much too late does not pay for it longer than this.</summary>
-    private const long LongestDebt = 1_000_000_000;
-
-    /// <summary>Longer than this nothing is looked at anyway; keeps products in 64 bits.</summary>
-    private const long LongestStep = 10_000_000_000;
+    /// <summary>A look that comes later than this counts as one of this time; nobody owes, or is owed, more. Keeps products in 64 bits.</summary>
+    private const long Longest = 1_000_000_000;
 
     private const long SoonestLook = 1_000_000;
 
@@ -60,12 +57,12 @@ public sealed class CpuBudget
             _balance = Of(Grain);
         }
 
-        _balance = Math.Clamp(_balance, -Of(LongestDebt), Of(Period));
+        _balance = Math.Clamp(_balance, -Of(Longest), Of(Period));
     }
 
     /// <summary>Accounts for the time since the last look.</summary>
     /// <param name="now">Time; one before the last is taken as the same.</param>
-    /// <param name="used">CPU time used since then.</param>
+    /// <param name="used">CPU time used since then, nanoseconds, from 0.</param>
     public void Advance(long now, long used)
     {
         if (_rate < 0)
@@ -73,11 +70,14 @@ public sealed class CpuBudget
             return;
         }
 
-        long step = Math.Clamp(now - _last, 0, LongestStep);
+        long step = Math.Clamp(now - _last, 0, Longest);
         long gain = (step * _rate) + _fraction;
         _fraction = gain % OneCpu;
         _last = Math.Max(_last, now);
-        _balance = Math.Clamp(_balance + (gain / OneCpu) - used, -Of(LongestDebt), Of(Period));
+
+        // Who was held had no chance to use it: what a late look gives beyond a period is not lost.
+        long most = IsExhausted ? Of(Longest) : Math.Max(Of(Period), _balance - used);
+        _balance = Math.Clamp(_balance + (gain / OneCpu) - used, -Of(Longest), most);
         if (_balance <= 0)
         {
             IsExhausted = true;
