@@ -29,6 +29,23 @@ public sealed class ShareControllerTests
         AssertShares(ShareController.Divide(cpus, [.. weights.Zip(vcpus, (weight, count) => ((double)weight, (double)count))]), host.Run(Measured));
     }
 
+    /// <summary>Domains with fewer vCPUs than others cannot use all of their share; the others do.</summary>
+    [Theory]
+    [InlineData(2, new[] { 128, 256, 512 }, new[] { 1, 1, 1 })]
+    [InlineData(2, new[] { 256, 1024 }, new[] { 4, 1 })]
+    [InlineData(4, new[] { 100, 200, 300, 400, 500 }, new[] { 4, 3, 2, 1, 4 })]
+    public void Nothing_stays_idle_for_the_sake_of_proportions(int cpus, int[] weights, int[] vcpus)
+    {
+        HostModel host = new(cpus);
+        for (int i = 0; i < weights.Length; i++)
+        {
+            host.Add(weights[i], vcpus[i]);
+        }
+
+        host.Run(WarmUp);
+        Assert.InRange(host.Run(Measured).Sum(), 0.95 * cpus, cpus);
+    }
+
     /// <summary>A seed fixes a set of hosts; another is as good. Each domain has as many vCPUs as the host has CPUs: docs/design/scheduling.md, "What is missed".</summary>
     [Theory]
     [InlineData(1)]

@@ -79,7 +79,9 @@ public sealed class CpuBudgetTests
         CpuBudget budget = new();
         budget.SetRate(CpuBudget.OneCpu / 10, 0);
         budget.Advance(1, 3600 * Second);
-        budget.Advance((2 * Second) + 1, 0);
+        budget.Advance(Second, 0);
+        Assert.True(budget.IsExhausted);
+        budget.Advance(2 * Second, 0);
         Assert.False(budget.IsExhausted);
     }
 

@@ -20,11 +20,17 @@ internal sealed class ShareAccount
     /// <summary>On a CPU.</summary>
     public double Run => _run.Value;
 
+    /// <summary>Ready and without one.</summary>
+    public double Wait => _wait.Value;
+
     /// <summary>Most that it may use; null for no limit.</summary>
     public double? Limit { get; set; }
 
+    /// <summary>What <see cref="Limit"/> has beyond the domain's share, since it would stay idle.</summary>
+    public double Extra { get; set; }
+
     /// <summary>What it would use if it were alone, as far as can be told.</summary>
-    public double Demand => Limit is { } limit && Run > limit * UsesItsLimit ? Ceiling : Math.Min(Ceiling, Run + _wait.Value);
+    public double Demand => Limit is { } limit && Run > limit * UsesItsLimit ? Ceiling : Math.Min(Ceiling, Run + Wait);
 
     public void Take(DomainLoad load, long interval)
     {

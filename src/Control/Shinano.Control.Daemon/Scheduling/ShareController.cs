@@ -6,8 +6,12 @@ namespace Shinano.Control.Daemon.Scheduling;
 /// </summary>
 internal sealed class ShareController
 {
-    /// <summary>A domain is limited once it is ahead of its share by more than this part.</summary>
-    private const double Tolerance = 1.03;
+    /// <summary>A part too small to act for: a domain is limited once it is further ahead of its share.</summary>
+    private const double Noticeable = 0.03;
+
+    /// <summary>Part of what stays idle that limits go up by in a round, and part of that which they keep in a round without.</summary>
+    private const double ExtraOfIdle = 0.3;
+    private const double ExtraKept = 0.8;
 
     private readonly Dictionary<int, ShareAccount> _accounts = [];
     private readonly Dictionary<int, SmoothedRate> _idle = [];
@@ -77,12 +81,23 @@ internal sealed class ShareController
         // What stays idle is there to be had as well: limits go up by it until nothing is idle or nobody wants more.
         bool everywhere = group.Exists(one => one.Cpus.Count == 0);
         double idle = _idle.Where(cpu => everywhere || group.Exists(one => one.Cpus.Contains(cpu.Key))).Sum(cpu => cpu.Value.Value);
-        double[] shares = Divide(group.Sum(one => one.Run) + idle, [.. group.Select(one => (one.Weight, one.Demand))]);
+        double supply = group.Sum(one => one.Run) + idle;
+        double[] shares = Divide(supply, [.. group.Select(one => (one.Weight, one.Demand))]);
+        bool[] hungry = [.. group.Select((one, i) => one.Demand > shares[i])];
+
+        // Somebody must take what the limited ones leave, or other programs would and the supply shrink round by round: a domain that still waits for its
+        // demand, or the one to which the host's scheduler, fair to threads, gives the least of its share.
+        bool isTaken = group.Where((one, i) => !hungry[i] && one.Wait > supply * Noticeable).Any();
+        int free = isTaken ? -1 : Enumerable.Range(0, group.Count).Where(i => hungry[i]).OrderByDescending(i => shares[i] / group[i].Ceiling).FirstOrDefault(-1);
+        bool[] limited = [.. group.Select((one, i) => hungry[i] && i != free && (one.Limit is not null || one.Run > shares[i] * (1 + Noticeable)))];
+        double given = shares.Where((_, i) => limited[i]).Sum();
         foreach ((int i, ShareAccount one) in group.Index())
         {
-            bool isHungry = one.Demand > shares[i];
-            bool isAhead = one.Limit is not null || one.Run > shares[i] * Tolerance;
-            one.Limit = isHungry && isAhead ? shares[i] : null;
+            // What others have a right to and cannot use, as they have too few vCPUs, goes to those who can.
+            one.Extra = !limited[i] ? 0
+                : idle > supply * Noticeable ? one.Extra + (ExtraOfIdle * idle * shares[i] / given)
+                : one.Extra * ExtraKept;
+            one.Limit = limited[i] ? shares[i] + one.Extra : null;
         }
     }
 
