@@ -117,6 +117,27 @@ public sealed class ShareControllerTests
         AssertShares([1.0 / 17, 16.0 / 17], host.Run(Measured));
     }
 
+    [Theory]
+    [InlineData(0, 0.45)]
+    [InlineData(0.02, 0.4)]
+    public void A_neighbour_that_sleeps_slows_nobody_on_a_host_that_is_busy_with_other_programs(double duty, double least)
+    {
+        HostModel host = new(1);
+        host.Add(weight: 128, vcpus: 2);
+        ModelDomain second = host.Add(weight: 256, vcpus: 2);
+        ModelDomain third = host.Add(weight: 512, vcpus: 2);
+        host.AddOther();
+        host.AddOther();
+        host.Run(WarmUp);
+        foreach (ModelVcpu vcpu in (ModelVcpu[])[.. second.Vcpus, .. third.Vcpus])
+        {
+            vcpu.Duty = duty;
+        }
+
+        host.Run(2_000);
+        Assert.InRange(host.Run(Measured)[0], least, 0.51);
+    }
+
     [Fact]
     public void Domains_on_other_cpus_are_no_competitors()
     {

@@ -83,11 +83,11 @@ internal sealed class ShareController
         double idle = _idle.Where(cpu => everywhere || group.Exists(one => one.Cpus.Contains(cpu.Key))).Sum(cpu => cpu.Value.Value);
         double supply = group.Sum(one => one.Run) + idle;
         double[] shares = Divide(supply, [.. group.Select(one => (one.Weight, one.Demand))]);
-        bool[] hungry = [.. group.Select((one, i) => one.Demand > shares[i])];
+        bool[] hungry = [.. group.Select((one, i) => one.Demand > shares[i] * (1 + Noticeable))];
 
-        // Somebody must take what the limited ones leave, or other programs would and the supply shrink round by round: a domain that still waits for its
-        // demand, or the one to which the host's scheduler, fair to threads, gives the least of its share.
-        bool isTaken = group.Where((one, i) => !hungry[i] && one.Wait > supply * Noticeable).Any();
+        // Somebody must take what the limited ones leave, or other programs would and the supply shrink round by round: a busy domain that can have all it
+        // wants, or the one to which the host's scheduler, fair to threads, gives the least of its share.
+        bool isTaken = group.Where((one, i) => !hungry[i] && one.IsBusy).Any();
         int free = isTaken ? -1 : Enumerable.Range(0, group.Count).Where(i => hungry[i]).OrderByDescending(i => shares[i] / group[i].Ceiling).FirstOrDefault(-1);
         bool[] limited = [.. group.Select((one, i) => hungry[i] && i != free && (one.Limit is not null || one.Run > shares[i] * (1 + Noticeable)))];
         double given = shares.Where((_, i) => limited[i]).Sum();

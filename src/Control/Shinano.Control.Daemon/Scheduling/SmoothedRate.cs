@@ -4,11 +4,16 @@ namespace Shinano.Control.Daemon.Scheduling;
 /// <param name="Value">Nanoseconds a nanosecond: host CPUs.</param>
 internal readonly record struct SmoothedRate(double Value)
 {
-    /// <summary>Nanoseconds in which a change is seen to two thirds.</summary>
-    private const double Memory = 300e6;
+    /// <summary>Nanoseconds in which a change is seen to two thirds, unless the caller says otherwise.</summary>
+    public const double Memory = 300e6;
 
     /// <summary>With one interval more.</summary>
     /// <param name="time">Nanoseconds, over all CPUs or threads.</param>
     /// <param name="interval">Its length, nanoseconds.</param>
-    public SmoothedRate After(long time, long interval) => new(Value + ((1 - Math.Exp(-interval / Memory)) * (((double)time / interval) - Value)));
+    /// <param name="fall">As <see cref="Memory"/>, for a rate that falls.</param>
+    public SmoothedRate After(long time, long interval, double fall = Memory)
+    {
+        double rate = (double)time / interval;
+        return new(Value + ((1 - Math.Exp(-interval / (rate < Value ? fall : Memory))) * (rate - Value)));
+    }
 }
