@@ -66,10 +66,19 @@ public sealed class TextTests
             "Name                                ID  VCPU   CPU State   Time(s) Affinity",
             "Domain-0                             0     0     0   r--     123.5 all",
             "solaris                             24     0     1   -b-       1.5 all",
-            "solaris                             24     1     1   --p       0.0 1,2",
+            "solaris                             24     1     1   --p       0.0 1-2",
             "solaris                             24     2     -   --p       0.0 all",
         ],
         DomainText.Vcpus([Zero, Solaris]));
+
+    [Fact]
+    public void Xm_sched_credit() => Assert.Equal(
+        [
+            "Name                                ID Weight  Cap",
+            "Domain-0                             0    256    0",
+            "solaris                             24    512  150",
+        ],
+        DomainText.Credits([Zero, Solaris with { CpuWeight = 512, CpuCapPercent = 150 }]));
 
     [Fact]
     public void Xm_uptime() => Assert.Equal(
@@ -88,7 +97,7 @@ public sealed class TextTests
             "threads_per_core       : 2", "cpu_mhz                : 2660", "hw_caps                : 1:2:3:4:5", "virt_caps              : pv",
             "total_memory           : 8191", "free_memory            : 1", "xen_major              : 4", "xen_minor              : 17",
             "xen_extra              : -shinano", "xen_version            : 4.17-shinano", "xen_caps               : xen-3.0-x86_64",
-            "xen_scheduler          : host", "xen_pagesize           : 4096", "platform_params        : virt_start=0xffff800000000000",
+            "xen_scheduler          : credit", "xen_pagesize           : 4096", "platform_params        : virt_start=0xffff800000000000",
             "xen_changeset          : shinano 1.0.0", "xen_commandline        :", "cpu_engine             : interpreter",
             "xend_pid               : 582", "xend_config_format     : 4",
         ],

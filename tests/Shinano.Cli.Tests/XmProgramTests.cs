@@ -181,7 +181,7 @@ public sealed class XmProgramTests
         [
             "create", "list", "console", "pause", "unpause", "shutdown", "reboot", "destroy", "rename", "domid", "domname", "info", "uptime", "vcpu-list",
             "vcpu-set", "mem-set", "mem-max", "sysrq", "trigger", "dump-core", "dmesg", "log", "new", "start", "delete", "quickstart",
-            "perf-stat", "help",
+            "perf-stat", "sched-credit", "vcpu-pin", "help",
         ];
         string help = (await home.XmAsync("help")).Output;
         foreach (string verb in verbs)

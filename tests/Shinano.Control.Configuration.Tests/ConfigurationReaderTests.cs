@@ -1,3 +1,5 @@
+using Shinano.Control.Configuration.Scheduling;
+
 namespace Shinano.Control.Configuration.Tests;
 
 public sealed class ConfigurationReaderTests
@@ -40,6 +42,43 @@ public sealed class ConfigurationReaderTests
     }
 
     [Fact]
+    public void Shares_of_the_hosts_cpus_are_read()
+    {
+        DomainConfiguration c = Good(Minimal + "vcpus = 3; cpu_weight = 512; cap = 250; cpus = '0-3,^1,5'");
+        Assert.Equal((512, 250), (c.CpuWeight, c.CpuCapPercent));
+        Assert.Equal(Enumerable.Repeat<int[]>([0, 2, 3, 5], 3), c.VcpuAffinity);
+        Assert.Equal([[2], []], Good(Minimal + "vcpus = 3; cpus = ['2', 'all']").VcpuAffinity);
+        Assert.Equal([[1]], Good(Minimal + "cpus = 1").VcpuAffinity);
+        Assert.Empty(Good(Minimal + "cpus = 'all'").VcpuAffinity);
+        Assert.Equal((256, 0), (Good(Minimal).CpuWeight, Good(Minimal).CpuCapPercent));
+        Assert.Equal(75, Good(Minimal + "cpu_cap = '75'").CpuCapPercent);
+    }
+
+    [Fact]
+    public void The_mask_of_xm_says_how_many_vcpus_start()
+    {
+        DomainConfiguration c = Good(Minimal + "vcpus = 4; vcpu_avail = 3");
+        Assert.Equal((2, 4), (c.Vcpus, c.MaxVcpus));
+    }
+
+    [Theory]
+    [InlineData("0", "0")]
+    [InlineData("0,1,2,7", "0-2,7")]
+    [InlineData("3-5,1", "1,3-5")]
+    [InlineData("all", "all")]
+    public void Lists_of_cpus_are_written_short(string text, string expected) => Assert.Equal(expected, CpuList.Format(CpuList.TryParse(text)!));
+
+    [Theory]
+    [InlineData("")]
+    [InlineData("a")]
+    [InlineData("-1")]
+    [InlineData("1-")]
+    [InlineData("0,,1")]
+    [InlineData("all,^1")]
+    [InlineData("0-99999999999")]
+    public void What_is_no_list_of_cpus_is_none(string text) => Assert.Null(CpuList.TryParse(text));
+
+    [Fact]
     public void Defaults_are_those_of_xl()
     {
         DomainConfiguration c = Good(Minimal);
@@ -75,6 +114,14 @@ public sealed class ConfigurationReaderTests
     [InlineData("memory = -5", "f:3:1: error: memory=-5 is out of range: 1 to 16777216")]
     [InlineData("vcpus = 33", "f:3:1: error: vcpus=33 is out of range: 1 to 32")]
     [InlineData("vcpus=4; maxvcpus=2", "f:3:10: error: maxvcpus=2 is below vcpus=4")]
+    [InlineData("cpu_weight = 0", "f:3:1: error: cpu_weight=0 is out of range: 1 to 65535")]
+    [InlineData("cap = 101", "f:3:1: error: cap=101 is out of range: 0 to 100")]
+    [InlineData("vcpus = 2; cpu_cap = 201", "f:3:12: error: cpu_cap=201 is out of range: 0 to 200")]
+    [InlineData("cpus = '3-1'", "f:3:8: error: cpus must be a list of CPUs")]
+    [InlineData("cpus = '0,^0'", "f:3:8: error: cpus must be a list of CPUs")]
+    [InlineData("cpus = ['0', '1024']; vcpus = 2", "f:3:14: error: cpus must be a list of CPUs")]
+    [InlineData("vcpus = 4; vcpu_avail = 0x5", "f:3:12: error: vcpu_avail=0x5 must be the bits of the first vCPUs")]
+    [InlineData("vcpus = 2; vcpu_avail = 7", "f:3:12: error: vcpu_avail=0x7 must be the bits of the first vCPUs, of 2 at most")]
     [InlineData("memory=64; maxmem=32", "f:3:12: error: maxmem=32 is below memory=64")]
     [InlineData("ramdisk = 7", "f:3:1: error: ramdisk must be a string in quotes, not a number")]
     [InlineData("uuid = \"1234\"", "f:3:1: error: uuid=\"1234\" is not a uuid (8-4-4-4-12 hexadecimal digits)")]
@@ -105,7 +152,9 @@ public sealed class ConfigurationReaderTests
     [InlineData("Kernel = 'x'", "f:3:1: warning: unknown key 'Kernel' is ignored; did you mean 'kernel'?")]
     [InlineData("zzzzzzz = 3", "f:3:1: warning: unknown key 'zzzzzzz' is ignored")]
     [InlineData("cpu_engine='interpreter'; code_cache=16", "f:3:27: warning: code_cache does nothing with cpu_engine=\"interpreter\", which translates no code")]
-    [InlineData("vcpu_avail = 3", "f:3:1: warning: 'vcpu_avail' is obsolete and ignored: set 'vcpus'")]
+    [InlineData("nics = 3", "f:3:1: warning: 'nics' is obsolete and ignored: one 'vif' entry")]
+    [InlineData("cap = 20; cpu_cap = 30", "f:3:11: warning: cap is given, so cpu_cap is ignored")]
+    [InlineData("cpus = ['0', '1']", "f:3:1: warning: cpus has 2 entries for 1 vCPUs")]
     [InlineData("pci = ['01:00.0']", "f:3:1: warning: 'pci' is not supported yet: the domain starts without it")]
     public void Odd_keys_warn_and_fail_when_strict(string line, string expected)
     {

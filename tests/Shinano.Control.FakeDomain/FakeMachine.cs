@@ -23,6 +23,8 @@ internal sealed class FakeMachine(DomainSpec spec, FakeBehaviour behaviour, Fake
     private long _maxMemory = spec.MaxMemoryBytes;
     private int _performanceCalls;
     private string _name = spec.Name;
+    private readonly Dictionary<int, IReadOnlyList<int>> _affinity = spec.VcpuAffinity.Index().ToDictionary(pair => pair.Index, pair => pair.Item);
+    private int _cap = spec.CpuCapPercent;
     private ShutdownReason? _reason;
 
     public Task Ended => _ended.Task;
@@ -227,6 +229,7 @@ internal sealed class FakeMachine(DomainSpec spec, FakeBehaviour behaviour, Fake
                 Id = id,
                 State = id >= spec.Vcpus ? VcpuRunState.Offline : _paused ? VcpuRunState.Paused : VcpuRunState.Blocked,
                 HostCpu = id >= spec.Vcpus ? -1 : 0,
+                Affinity = _affinity.GetValueOrDefault(id, []),
                 CpuTimeNanoseconds = id >= spec.Vcpus ? 0 : 1_500_000_000,
             }),
         ],
@@ -292,6 +295,24 @@ internal sealed class FakeMachine(DomainSpec spec, FakeBehaviour behaviour, Fake
         return Task.CompletedTask;
     }
 
+    public Task SetCpuCapAsync(int percent, CancellationToken cancellationToken)
+    {
+        _cap = percent;
+        return Task.CompletedTask;
+    }
+
+    public Task SetCpuAllowanceAsync(long? millionths, int milliseconds, CancellationToken cancellationToken) => Task.CompletedTask;
+
+    public Task SetAffinityAsync(int vcpu, IReadOnlyList<int> cpus, CancellationToken cancellationToken)
+    {
+        lock (_lock)
+        {
+            _affinity[vcpu] = cpus;
+        }
+
+        return Task.CompletedTask;
+    }
+
     public Task SetNameAsync(string name, CancellationToken cancellationToken)
     {
         _name = name;
@@ -313,7 +334,7 @@ internal sealed class FakeMachine(DomainSpec spec, FakeBehaviour behaviour, Fake
     public Task SendDebugKeysAsync(string keys, CancellationToken cancellationToken) => Task.CompletedTask;
 
     public Task<IReadOnlyList<PerfCounter>> GetPerfCountersAsync(CancellationToken cancellationToken) =>
-        Task.FromResult<IReadOnlyList<PerfCounter>>([new PerfCounter("hypercall.sched_op", 3)]);
+        Task.FromResult<IReadOnlyList<PerfCounter>>([new PerfCounter("hypercall.sched_op", 3), new PerfCounter("cap", _cap)]);
 
     public Task<DomainPerformance> GetPerformanceAsync(CancellationToken cancellationToken)
     {

@@ -110,6 +110,12 @@ internal sealed class FakeDomainProcess(DomainSpec spec) : IDomainProcess
 
     public Task SetMaxMemoryAsync(long bytes, CancellationToken cancellationToken) => Task.CompletedTask;
 
+    public Task SetCpuCapAsync(int percent, CancellationToken cancellationToken) => Task.CompletedTask;
+
+    public Task SetCpuAllowanceAsync(long? millionths, int milliseconds, CancellationToken cancellationToken) => Task.CompletedTask;
+
+    public Task SetAffinityAsync(int vcpu, IReadOnlyList<int> cpus, CancellationToken cancellationToken) => Task.CompletedTask;
+
     public Task SetNameAsync(string name, CancellationToken cancellationToken) => Task.CompletedTask;
 
     public Task SendTriggerAsync(DomainTrigger trigger, int vcpu, CancellationToken cancellationToken) => Task.CompletedTask;

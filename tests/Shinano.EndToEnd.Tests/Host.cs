@@ -118,6 +118,18 @@ internal sealed class Host : IAsyncDisposable
         return path;
     }
 
+    /// <summary>Process id of xend.</summary>
+    public int Daemon() =>
+        Processes().Single(id => File.ReadAllText($"/proc/{id}/cmdline").Contains("Shinano.Control.Daemon.dll", StringComparison.Ordinal));
+
+    /// <summary>kill -9 of xend.</summary>
+    public async Task KillDaemonAsync()
+    {
+        using Process process = Process.GetProcessById(Daemon());
+        process.Kill();
+        await process.WaitForExitAsync(TestContext.Current.CancellationToken);
+    }
+
     /// <summary>Processes whose command line or environment names this home.</summary>
     public IReadOnlyList<int> Processes()
     {

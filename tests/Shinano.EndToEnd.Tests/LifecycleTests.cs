@@ -95,20 +95,13 @@ public sealed class LifecycleTests(GuestFiles files) : IClassFixture<GuestFiles>
         await using Host host = Host.Create();
         Succeeded(await host.XmAsync("create", host.Configuration("kept", $"memory = 128\n{files.Boot}")));
         string id = Succeeded(await host.XmAsync("domid", "kept")).Output;
-        int daemon = Daemon(host);
-        using (System.Diagnostics.Process process = System.Diagnostics.Process.GetProcessById(daemon))
-        {
-            process.Kill();
-            await process.WaitForExitAsync(TestContext.Current.CancellationToken);
-        }
+        int daemon = host.Daemon();
+        await host.KillDaemonAsync();
 
         Assert.Equal(id, Succeeded(await host.XmAsync("domid", "kept")).Output);
-        Assert.NotEqual(daemon, Daemon(host));
+        Assert.NotEqual(daemon, host.Daemon());
         Succeeded(await host.XmAsync("destroy", "kept"));
     }
-
-    private static int Daemon(Host host) =>
-        host.Processes().Single(id => File.ReadAllText($"/proc/{id}/cmdline").Contains("Shinano.Control.Daemon.dll", StringComparison.Ordinal));
 
     private static ToolResult Succeeded(ToolResult result)
     {

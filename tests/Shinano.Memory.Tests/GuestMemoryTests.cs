@@ -31,6 +31,28 @@ public sealed class GuestMemoryTests
 
     [Theory]
     [MemberData(nameof(Kinds))]
+    public void A_removed_run_comes_back_zeroed_and_its_neighbours_stay(MappingKind kind)
+    {
+        using GuestMemory memory = Make(kind, 16, 8, (16, 8));
+        memory.CodeWatcher = new Watcher();
+        for (ulong frame = 16; frame < 24; frame++)
+        {
+            memory.FrameSpan(frame).Fill((byte)frame);
+        }
+
+        memory.ChangeFlags(19, FrameFlags.Code, FrameFlags.None);
+        memory.RemoveRam(18, 3);
+        Assert.Equal([(19UL << 12, 4096)], ((Watcher)memory.CodeWatcher).Seen);
+        Assert.Equal([true, true, false, false, false, true, true, true], Enumerable.Range(16, 8).Select(frame => memory.IsRam((ulong)frame)));
+        memory.AddRam(18, 3);
+        for (ulong frame = 16; frame < 24; frame++)
+        {
+            Assert.Equal(-1, memory.FrameSpan(frame).IndexOfAnyExcept(frame is >= 18 and < 21 ? (byte)0 : (byte)frame));
+        }
+    }
+
+    [Theory]
+    [MemberData(nameof(Kinds))]
     public void A_removed_frame_comes_back_zeroed(MappingKind kind)
     {
         using GuestMemory memory = Make(kind, 16, 4, (17, 1));

@@ -1,7 +1,9 @@
 using System.Globalization;
+using System.Numerics;
 using Shinano.Control.Configuration.Disks;
 using Shinano.Control.Configuration.Displays;
 using Shinano.Control.Configuration.Networks;
+using Shinano.Control.Configuration.Scheduling;
 using Shinano.Control.Configuration.Syntax;
 
 namespace Shinano.Control.Configuration;
@@ -47,13 +49,7 @@ internal sealed class ConfigurationBuilder(
             At("maxmem", $"maxmem={maxMemory} is below memory={memory}");
         }
 
-        int vcpus = Integer("vcpus", 1, MaximumVcpus, 1);
-        int maxVcpus = Integer("maxvcpus", 1, MaximumVcpus, vcpus);
-        if (maxVcpus < vcpus)
-        {
-            At("maxvcpus", $"maxvcpus={maxVcpus} is below vcpus={vcpus}");
-        }
-
+        (int vcpus, int maxVcpus) = ReadVcpus();
         BootLoader bootLoader = ReadBootLoader();
         DomainConfiguration configuration = new()
         {
@@ -63,6 +59,9 @@ internal sealed class ConfigurationBuilder(
             MaxMemoryMebibytes = maxMemory,
             Vcpus = vcpus,
             MaxVcpus = maxVcpus,
+            CpuWeight = Integer("cpu_weight", 1, DomainConfiguration.MaximumCpuWeight, DomainConfiguration.DefaultCpuWeight),
+            CpuCapPercent = ReadCap(maxVcpus),
+            VcpuAffinity = entries.TryGetValue("cpus", out ConfigurationEntry? cpus) ? new AffinityReader(cpus, diagnostics).Read(maxVcpus) : [],
             BootLoader = bootLoader,
             Kernel = ReadKernel(bootLoader) ?? "",
             Ramdisk = bootLoader == BootLoader.None && Text("ramdisk") is { Length: > 0 } ramdisk ? ramdisk : null,
@@ -79,6 +78,43 @@ internal sealed class ConfigurationBuilder(
             Kept = ReadKept(),
         };
         return diagnostics.HasErrors ? null : configuration;
+    }
+
+    private (int Vcpus, int MaxVcpus) ReadVcpus()
+    {
+        int vcpus = Integer("vcpus", 1, MaximumVcpus, 1);
+        int maxVcpus = Integer("maxvcpus", 1, MaximumVcpus, vcpus);
+        if (maxVcpus < vcpus)
+        {
+            At("maxvcpus", $"maxvcpus={maxVcpus} is below vcpus={vcpus}");
+        }
+
+        // xm's older way: vcpus is how many there are, and the mask has a bit for each that is online at the start.
+        if (entries.ContainsKey("vcpu_avail"))
+        {
+            uint mask = (uint)Integer("vcpu_avail", 1, int.MaxValue, 1);
+            int online = BitOperations.TrailingZeroCount(~mask);
+            if (mask >> online != 0 || online > vcpus)
+            {
+                At("vcpu_avail", $"vcpu_avail=0x{mask:x} must be the bits of the first vCPUs, of {vcpus} at most");
+                return (vcpus, maxVcpus);
+            }
+
+            vcpus = online;
+        }
+
+        return (vcpus, maxVcpus);
+    }
+
+    /// <summary>xl's name of it, or xm's.</summary>
+    private int ReadCap(int maxVcpus)
+    {
+        if (entries.ContainsKey("cap") && entries.ContainsKey("cpu_cap"))
+        {
+            Warn("cpu_cap", "cap is given, so cpu_cap is ignored");
+        }
+
+        return Integer(entries.ContainsKey("cap") ? "cap" : "cpu_cap", 0, maxVcpus * 100, 0);
     }
 
     private IReadOnlyList<DiskConfiguration> ReadDisks() =>

@@ -8,14 +8,15 @@ internal static class ConfigurationKeys
     public static readonly FrozenSet<string> Supported = FrozenSet.ToFrozenSet(
     [
         "name", "uuid", "memory", "maxmem", "vcpus", "maxvcpus", "kernel", "ramdisk", "extra", "root", "cmdline", "cpu_engine", "code_cache",
-        "on_poweroff", "on_reboot", "on_crash", "on_watchdog", "builder", "type", "disk", "vif", "vfb", "bootloader",
+        "on_poweroff", "on_reboot", "on_crash", "on_watchdog", "builder", "type", "disk", "vif", "vfb", "bootloader", "cpus",
+        "cpu_weight", "cap", "cpu_cap", "vcpu_avail",
     ], StringComparer.Ordinal);
 
     /// <summary>Meaningful, kept, and without effect for now: worth a word when they are used.</summary>
     public static readonly FrozenSet<string> NotYet = FrozenSet.ToFrozenSet(
     [
         "vtpm", "p9", "pvcalls", "pci", "usbctrl", "usbdev", "usb", "usbdevice", "channel", "vkb", "vdispl", "vsnd", "irqs",
-        "ioports", "iomem", "dtdev", "bootloader_args", "boot", "cpus", "cpus_soft", "cpu_weight", "cap", "pool", "cpuid", "nodes",
+        "ioports", "iomem", "dtdev", "bootloader_args", "boot", "cpus_soft", "pool", "cpuid", "nodes",
         "on_soft_reset", "seclabel", "init_seclabel", "device_model", "device_model_version", "device_model_override", "device_model_args",
         "device_model_args_pv", "device_model_args_hvm", "firmware", "bios", "bios_path_override", "vnc", "vnclisten", "vncpasswd", "vncdisplay",
         "vncunused", "sdl", "opengl", "spice", "serial", "parallel", "keymap", "monitor", "soundhw", "videoram", "vga", "stdvga", "gfx_passthru",
@@ -30,7 +31,6 @@ internal static class ConfigurationKeys
     /// <summary>Keys of the older xm that have a successor, or none.</summary>
     public static readonly FrozenDictionary<string, string> Obsolete = new Dictionary<string, string>
     {
-        ["vcpu_avail"] = "set 'vcpus' (online at the start) and 'maxvcpus' instead",
         ["cpu"] = "'cpus' took its place",
         ["restart"] = "use 'on_poweroff', 'on_reboot' and 'on_crash' instead",
         ["nics"] = "one 'vif' entry per interface took its place",

@@ -7,6 +7,12 @@ namespace Shinano.Control.Configuration;
 /// <summary>A domain as its configuration asks for it, checked for types and ranges but not against this host.</summary>
 public sealed record DomainConfiguration
 {
+    /// <summary>Weight of a domain that asks for none; Source: xl.cfg(5): cpu_weight.</summary>
+    public const int DefaultCpuWeight = 256;
+
+    /// <summary>Source: xl.cfg(5): cpu_weight.</summary>
+    public const int MaximumCpuWeight = 65535;
+
     public required string Name { get; init; }
 
     /// <summary>Null: xend makes one.</summary>
@@ -22,6 +28,15 @@ public sealed record DomainConfiguration
     public required int Vcpus { get; init; }
 
     public required int MaxVcpus { get; init; }
+
+    /// <summary>Share of the host's CPUs against other domains that want them, 1 to 65535.</summary>
+    public int CpuWeight { get; init; } = DefaultCpuWeight;
+
+    /// <summary>Most CPU time over all vCPUs, in percent of one host CPU; 0 is no limit.</summary>
+    public int CpuCapPercent { get; init; }
+
+    /// <summary>Host CPUs for each vCPU, by its number; an empty list, and one that is not there, means all.</summary>
+    public IReadOnlyList<IReadOnlyList<int>> VcpuAffinity { get; init; } = [];
 
     /// <summary>What finds the kernel when <see cref="Kernel"/> is empty.</summary>
     public BootLoader BootLoader { get; init; }

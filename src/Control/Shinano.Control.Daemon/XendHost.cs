@@ -7,6 +7,7 @@ using Shinano.Control.Daemon.Http;
 using Shinano.Control.Daemon.Migration;
 using Shinano.Control.Daemon.Networks;
 using Shinano.Control.Daemon.Saving;
+using Shinano.Control.Daemon.Scheduling;
 using Shinano.Control.Daemon.Snapshots;
 using Shinano.Linux;
 using Shinano.Storage.Pools;
@@ -142,6 +143,7 @@ internal sealed class XendHost : IAsyncDisposable
         builder.Services.AddSingleton<ManagedDomains>();
         builder.Services.AddSingleton<DomainCatalog>();
         builder.Services.AddSingleton<DomainOperations>();
+        builder.Services.AddSingleton<SchedulingOperations>();
         builder.Services.AddSingleton<CreationEndpoint>();
         builder.Services.AddSingleton<PeerKeys>();
         builder.Services.AddSingleton<TransferJournal>();
@@ -151,6 +153,7 @@ internal sealed class XendHost : IAsyncDisposable
         builder.Services.AddSingleton<Arrivals>();
         builder.Services.AddSingleton<Departures>();
         builder.Services.AddSingleton<HandOvers>();
+        builder.Services.AddHostedService<CpuShares>();
         WebApplication app = builder.Build();
         ILogger logger = app.Services.GetRequiredService<ILoggerFactory>().CreateLogger("Xend");
         app.Use((context, next) => FailureResults.InvokeAsync(context, next, logger));

@@ -17,6 +17,9 @@ public sealed partial class ThreadCpuClock
         _clock = (~thread << 3) | 6;
     }
 
+    /// <summary>The kernel's number of the thread (gettid(2)).</summary>
+    public int ThreadId => _thread;
+
     /// <summary>The calling thread's clock.</summary>
     public static ThreadCpuClock OfCurrentThread() => new(GetThreadId());
 

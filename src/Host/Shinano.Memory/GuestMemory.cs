@@ -112,18 +112,28 @@ public sealed unsafe class GuestMemory : IDisposable
     }
 
     /// <summary>Makes a frame a hole, drops its content and gives the page back to the host.</summary>
-    public void RemoveRam(ulong frame)
+    public void RemoveRam(ulong frame) => RemoveRam(frame, 1);
+
+    /// <summary>As <see cref="RemoveRam(ulong)"/>, for a run of frames with one call of the host.</summary>
+    public void RemoveRam(ulong frame, ulong count)
     {
-        FrameFlags before = FlagsOf(frame);
-        ChangeFlags(frame, FrameFlags.None, FrameFlags.Ram | FrameFlags.ReadOnly | FrameFlags.Referenced);
-        if (!_file.Discard((long)(frame - FirstFrame) << PageShift, PageSize))
+        for (ulong i = 0; i < count; i++)
         {
-            ChangeFlags(frame, FrameFlags.Stale, FrameFlags.None);
+            ChangeFlags(frame + i, FrameFlags.None, FrameFlags.Ram | FrameFlags.ReadOnly | FrameFlags.Referenced);
         }
 
-        if ((before & FrameFlags.Code) != 0)
+        bool isStale = !_file.Discard((long)(frame - FirstFrame) << PageShift, (long)count << PageShift);
+        for (ulong i = 0; i < count; i++)
         {
-            CodeWatcher?.CodeWritten(frame << PageShift, PageSize);
+            if (isStale)
+            {
+                ChangeFlags(frame + i, FrameFlags.Stale, FrameFlags.None);
+            }
+
+            if ((FlagsOf(frame + i) & FrameFlags.Code) != 0)
+            {
+                CodeWatcher?.CodeWritten((frame + i) << PageShift, PageSize);
+            }
         }
     }
 

@@ -20,6 +20,12 @@ internal sealed record MachineSettings
 
     public required int MaxVcpus { get; init; }
 
+    /// <summary>Most CPU time over all vCPUs, in percent of one host CPU; 0 is no limit.</summary>
+    public int CpuCapPercent { get; init; }
+
+    /// <summary>See <see cref="DomainSpec.VcpuAffinity"/>.</summary>
+    public IReadOnlyList<IReadOnlyList<int>> VcpuAffinity { get; init; } = [];
+
     public required string KernelPath { get; init; }
 
     public string? RamdiskPath { get; init; }
@@ -56,6 +62,8 @@ internal sealed record MachineSettings
         MemoryBytes = spec.MemoryBytes,
         MaxMemoryBytes = spec.MaxMemoryBytes,
         MaxVcpus = spec.MaxVcpus,
+        CpuCapPercent = spec.CpuCapPercent,
+        VcpuAffinity = spec.VcpuAffinity,
         KernelPath = spec.KernelPath,
         RamdiskPath = spec.RamdiskPath,
         CommandLine = spec.CommandLine,

@@ -12,6 +12,7 @@ using Shinano.Hypervisor.Hypercalls;
 using Shinano.Hypervisor.Images;
 using Shinano.Hypervisor.Mmu;
 using Shinano.Hypervisor.Saving;
+using Shinano.Hypervisor.Scheduling;
 using Shinano.Hypervisor.Time;
 using Shinano.Hypervisor.Traps;
 using Shinano.Linux;
@@ -56,11 +57,15 @@ internal sealed class PvMachine : IAsyncDisposable
         Features = features;
         Cpuid = new CpuidPolicy(features, TimeStampCounter.Frequency);
         Runner = new DomainRunner(domain, Cpuid);
+        Limiter = new CpuLimiter(Runner);
     }
 
     public Domain Domain { get; }
 
     public DomainRunner Runner { get; }
+
+    /// <summary>What the vCPUs may use of the host's CPUs.</summary>
+    public CpuLimiter Limiter { get; }
 
     public CpuidPolicy Cpuid { get; }
 
@@ -107,7 +112,7 @@ internal sealed class PvMachine : IAsyncDisposable
         }
 
         PvMachine machine = await AssembleAsync(settings, progress).ConfigureAwait(false);
-
+        HostCpuLimits.Apply(machine, settings);
         // The kernel's file and its unpacked image are twice what the domain process holds later; the runtime would keep their pages.
         GC.Collect(GC.MaxGeneration, GCCollectionMode.Aggressive, blocking: true, compacting: true);
         return machine;
@@ -320,6 +325,7 @@ internal sealed class PvMachine : IAsyncDisposable
         }
 
         Runner.Dispose();
+        Limiter.Dispose();
         _alarm?.Dispose();
 
         // Before the memory goes: back ends read and write in it until they have ended.

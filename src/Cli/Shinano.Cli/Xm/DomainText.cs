@@ -1,6 +1,7 @@
 using System.Globalization;
 using Shinano.Control.Api.Domains;
 using Shinano.Control.Api.Xend;
+using Shinano.Control.Configuration.Scheduling;
 
 namespace Shinano.Cli.Xm;
 
@@ -40,14 +41,24 @@ internal static class DomainText
                     domain.Id?.ToString(CultureInfo.InvariantCulture) ?? "",
                     vcpu.Id.ToString(CultureInfo.InvariantCulture),
                     offline || vcpu.HostCpu < 0 ? "-" : vcpu.HostCpu.ToString(CultureInfo.InvariantCulture),
-                    vcpu.State switch { VcpuRunState.Running => "r--", VcpuRunState.Blocked => "-b-", _ => "--p" },
+                    vcpu.State switch { VcpuRunState.Running => "r--", VcpuRunState.Blocked => "-b-", VcpuRunState.Runnable => "---", _ => "--p" },
                     Seconds(vcpu.CpuTimeNanoseconds),
-                    vcpu.Affinity.Count == 0 ? "all" : string.Join(',', vcpu.Affinity));
+                    CpuList.Format(vcpu.Affinity));
             }
         }
 
         static string Row(string name, string id, string vcpu, string cpu, string state, string time, string affinity) =>
             $"{name,-32} {id,5} {vcpu,5} {cpu,5} {state,5} {time,9} {affinity}";
+    }
+
+    /// <summary>xm sched-credit.</summary>
+    public static IEnumerable<string> Credits(IEnumerable<DomainSummary> domains)
+    {
+        yield return $"{"Name",-33} {"ID",4} {"Weight",6} {"Cap",4}";
+        foreach (DomainSummary domain in domains)
+        {
+            yield return string.Create(CultureInfo.InvariantCulture, $"{domain.Name,-33} {domain.Id,4} {domain.CpuWeight,6} {domain.CpuCapPercent,4}");
+        }
     }
 
     /// <summary>xm uptime.</summary>

@@ -27,7 +27,7 @@ internal static class HostText
         yield return Line("xen_extra", "-shinano");
         yield return Line("xen_version", "4.17-shinano");
         yield return Line("xen_caps", "xen-3.0-x86_64");
-        yield return Line("xen_scheduler", "host");
+        yield return Line("xen_scheduler", "credit");
         yield return Line("xen_pagesize", 4096);
         yield return Line("platform_params", "virt_start=0xffff800000000000");
         yield return Line("xen_changeset", $"shinano {host.ToolVersion}");

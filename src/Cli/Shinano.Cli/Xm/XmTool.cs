@@ -22,6 +22,7 @@ internal static class XmTool
         MigrationSettingVerbs.AddTo(root, environment);
         ForkVerb.AddTo(root, environment);
         ResourceVerbs.AddTo(root, environment);
+        SchedulingVerbs.AddTo(root, environment);
         VncViewerVerb.AddTo(root, environment);
         BlockVerbs.AddTo(root, environment);
         NetworkVerbs.AddTo(root, environment);

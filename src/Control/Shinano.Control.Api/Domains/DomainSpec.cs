@@ -54,8 +54,11 @@ public sealed record DomainSpec
     /// <summary>Room for translated code, in bytes, a multiple of 1 MiB; null takes the engine's default. An engine that translates nothing ignores it.</summary>
     public long? CodeCacheBytes { get; init; }
 
-    /// <summary>Host CPUs that vCPU threads may run on; empty means all.</summary>
-    public IReadOnlyList<int> CpuAffinity { get; init; } = [];
+    /// <summary>Host CPUs that each vCPU's thread may run on, by the vCPU's number; an empty list, and one that is not there, means all.</summary>
+    public IReadOnlyList<IReadOnlyList<int>> VcpuAffinity { get; init; } = [];
+
+    /// <summary>Most CPU time over all vCPUs, in percent of one host CPU; 0 is no limit.</summary>
+    public int CpuCapPercent { get; init; }
 
     /// <summary>Unix stream socket that the domain process listens on (mode 0600) for <see cref="IDomainProcess"/>.</summary>
     public required string ControlSocketPath { get; init; }

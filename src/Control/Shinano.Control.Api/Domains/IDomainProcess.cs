@@ -64,6 +64,18 @@ public partial interface IDomainProcess
     /// <summary>Ceiling for the guest's balloon, bytes. Below what it holds is allowed: it then can only give back.</summary>
     Task SetMaxMemoryAsync(long bytes, CancellationToken cancellationToken);
 
+    /// <summary>Most CPU time over all vCPUs, in percent of one host CPU; 0 is no limit.</summary>
+    Task SetCpuCapAsync(int percent, CancellationToken cancellationToken);
+
+    /// <summary>What the domain may use of the host's CPUs for now, beside its cap; xend's means to keep domains to their weights.</summary>
+    /// <param name="millionths">Of one CPU, from 0; null takes the allowance away.</param>
+    /// <param name="milliseconds">How long it holds unless it is given again: a xend that ended limits nobody.</param>
+    /// <param name="cancellationToken">Ends the wait.</param>
+    Task SetCpuAllowanceAsync(long? millionths, int milliseconds, CancellationToken cancellationToken);
+
+    /// <summary>Host CPUs that a vCPU's thread may run on; empty means all. <see cref="DomainFailureCode.InvalidArgument"/> when none of them can be used.</summary>
+    Task SetAffinityAsync(int vcpu, IReadOnlyList<int> cpus, CancellationToken cancellationToken);
+
     Task SetNameAsync(string name, CancellationToken cancellationToken);
 
     /// <summary>Sends a trigger to one vCPU (nmi, init) or to the domain (reset, power, sleep).</summary>

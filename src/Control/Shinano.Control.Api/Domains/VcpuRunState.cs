@@ -14,4 +14,7 @@ public enum VcpuRunState
 
     /// <summary>Ready, but paused with its domain (--p).</summary>
     Paused,
+
+    /// <summary>Ready, but its domain has used up the CPU time that its cap or its weight leaves to it (---).</summary>
+    Runnable,
 }

@@ -14,6 +14,9 @@ public sealed record VcpuStatus
     /// <summary>Time this vCPU has spent executing for the guest (emulation included), in nanoseconds.</summary>
     public long CpuTimeNanoseconds { get; init; }
 
+    /// <summary>The kernel's number of its thread in the domain process; 0 before the domain runs first and after it has stopped.</summary>
+    public int ThreadId { get; init; }
+
     /// <summary>Host CPUs its thread may run on; empty means all.</summary>
     public IReadOnlyList<int> Affinity { get; init; } = [];
 }

@@ -35,6 +35,12 @@ public sealed record DomainSummary
 
     public string? CpuEngine { get; init; }
 
+    /// <summary>Share of the host's CPUs against other domains that want them; 256 is the usual one.</summary>
+    public int CpuWeight { get; init; } = 256;
+
+    /// <summary>Most CPU time, in percent of one host CPU; 0 is no limit.</summary>
+    public int CpuCapPercent { get; init; }
+
     public bool Managed { get; init; }
 
     /// <summary>False when the domain process did not answer and numbers are those of its start.</summary>

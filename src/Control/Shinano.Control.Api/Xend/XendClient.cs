@@ -92,6 +92,12 @@ public sealed class XendClient : IDisposable
     public Task SetVcpusAsync(string domain, int vcpus, CancellationToken cancellationToken) =>
         PostAsync(domain, "vcpus", new VcpuRequest(vcpus), cancellationToken);
 
+    public Task SetCreditAsync(string domain, CreditRequest request, CancellationToken cancellationToken) =>
+        PostAsync(domain, "sched-credit", request, cancellationToken);
+
+    public Task PinAsync(string domain, PinRequest request, CancellationToken cancellationToken) =>
+        PostAsync(domain, "vcpu-pin", request, cancellationToken);
+
     public Task SendSysRqAsync(string domain, string key, CancellationToken cancellationToken) =>
         PostAsync(domain, "sysrq", new KeyRequest(key), cancellationToken);
 

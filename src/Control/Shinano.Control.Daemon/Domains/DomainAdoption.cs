@@ -2,6 +2,7 @@ using System.Net.Sockets;
 using Shinano.Control.Api.Domains;
 using Shinano.Control.Api.Xend;
 using Shinano.Control.Daemon.Migration;
+using Shinano.Control.Daemon.Scheduling;
 using Shinano.Control.Daemon.Snapshots;
 using Shinano.Linux;
 
@@ -9,8 +10,8 @@ namespace Shinano.Control.Daemon.Domains;
 
 /// <summary>Takes over, at xend's start, what an earlier xend left: running domains, dead ones, and halves.</summary>
 internal sealed class DomainAdoption(
-    ShinanoPaths paths, DomainRegistry registry, DomainStarter starter, DomainLifecycle lifecycle, DomainTree tree, SnapshotReverts snapshots, Arrivals arrivals,
-    HandOvers handOvers, TransferJournal journal, ILogger<DomainAdoption> logger)
+    ShinanoPaths paths, DomainRegistry registry, DomainStarter starter, DomainLifecycle lifecycle, DomainTree tree, SchedulingOperations scheduling, SnapshotReverts snapshots,
+    Arrivals arrivals, HandOvers handOvers, TransferJournal journal, ILogger<DomainAdoption> logger)
 {
     public async Task RunAsync(CancellationToken cancellationToken)
     {
@@ -115,6 +116,7 @@ internal sealed class DomainAdoption(
         {
             // The last xend may have ended while it saved or copied the domain, or sent it elsewhere: it goes on as it was.
             await handOvers.ReturnAsync(entry, suspended: true);
+            await scheduling.ApplyAsync(entry, cancellationToken);
         }
 
         logger.LogInformation("domain {Id} '{Name}' is adopted from process {Process}", entry.Id, record.Name, record.Process!.Id);

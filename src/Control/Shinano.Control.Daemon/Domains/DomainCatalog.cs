@@ -57,6 +57,8 @@ internal sealed class DomainCatalog(DomainRegistry registry, ManagedDomains mana
         Vcpus = configuration.Vcpus,
         MaxVcpus = configuration.MaxVcpus,
         CpuEngine = configuration.CpuEngine,
+        CpuWeight = configuration.CpuWeight,
+        CpuCapPercent = configuration.CpuCapPercent,
         Managed = true,
     };
 
@@ -88,6 +90,8 @@ internal sealed class DomainCatalog(DomainRegistry registry, ManagedDomains mana
             CpuTimeNanoseconds = status?.CpuTimeNanoseconds ?? 0,
             UptimeNanoseconds = status?.UptimeNanoseconds ?? 0,
             CpuEngine = status?.CpuEngine ?? record.Spec.CpuEngine,
+            CpuWeight = record.Configuration.CpuWeight,
+            CpuCapPercent = record.Configuration.CpuCapPercent,
             Managed = managed.TryFind(record.Name) is not null,
             Responding = responding,
             VncListen = status?.Build?.VncPort is null ? null : record.Spec.Vnc?.Listen,

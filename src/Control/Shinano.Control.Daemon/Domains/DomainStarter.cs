@@ -5,6 +5,7 @@ using Shinano.Control.Configuration.Networks;
 using Shinano.Control.Daemon.Devices;
 using Shinano.Control.Daemon.Migration;
 using Shinano.Control.Daemon.Saving;
+using Shinano.Control.Daemon.Scheduling;
 using Shinano.Linux;
 using Shinano.SavedState;
 using Shinano.XenStore.Protocol;
@@ -265,6 +266,8 @@ internal sealed class DomainStarter(
             MaxMemoryBytes = (long)configuration.MaxMemoryMebibytes << 20,
             Vcpus = configuration.Vcpus,
             MaxVcpus = configuration.MaxVcpus,
+            CpuCapPercent = configuration.CpuCapPercent,
+            VcpuAffinity = configuration.VcpuAffinity,
             KernelPath = configuration.Kernel,
             RamdiskPath = configuration.Ramdisk,
             CommandLine = configuration.CommandLine,
@@ -309,6 +312,7 @@ internal sealed class DomainStarter(
         }
 
         CheckMemory(configuration);
+        SchedulingOperations.DemandHostHas([.. configuration.VcpuAffinity.SelectMany(cpus => cpus).Distinct().Order()]);
     }
 
     private void CheckMemory(DomainConfiguration configuration)

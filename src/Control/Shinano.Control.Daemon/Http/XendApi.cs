@@ -7,6 +7,7 @@ using Shinano.Control.Daemon.Forking;
 using Shinano.Control.Daemon.Migration;
 using Shinano.Control.Daemon.Networks;
 using Shinano.Control.Daemon.Saving;
+using Shinano.Control.Daemon.Scheduling;
 using Shinano.Control.Daemon.Snapshots;
 
 namespace Shinano.Control.Daemon.Http;
@@ -84,6 +85,10 @@ internal static class XendApi
             await o.SetMaximumMemoryAsync(domain, (await ReadAsync<MemoryRequest>(context)).Bytes, token));
         domain.MapPost("/vcpus", async (HttpContext context, DomainOperations o, string domain) =>
             o.SetVcpus(domain, (await ReadAsync<VcpuRequest>(context)).Vcpus));
+        domain.MapPost("/sched-credit", async (HttpContext context, DomainOperations o, SchedulingOperations scheduling, string domain, CancellationToken token) =>
+            await scheduling.SetCreditAsync(o.FindRunning(domain), await ReadAsync<CreditRequest>(context), token));
+        domain.MapPost("/vcpu-pin", async (HttpContext context, DomainOperations o, SchedulingOperations scheduling, string domain, CancellationToken token) =>
+            await scheduling.PinAsync(o.FindRunning(domain), await ReadAsync<PinRequest>(context), token));
         domain.MapPost("/sysrq", async (HttpContext context, DomainOperations o, string domain) =>
             o.SendSysRq(domain, (await ReadAsync<KeyRequest>(context)).Keys));
         domain.MapPost("/debug-keys", async (HttpContext context, DomainOperations o, string domain, CancellationToken token) =>

@@ -28,10 +28,12 @@ public sealed class MachineSpace
 
     private readonly FrameInfo[] _frames;
     private readonly FreeFrames _free;
+    private readonly FrameRuns _leaving = new();
     private readonly ulong _guestFrames;
     private readonly ulong _firstM2PFrame;
     private readonly HypervisorTables _tables;
     private ulong _nextShared;
+    private bool _collects;
 
     private MachineSpace(GuestMemory memory, ulong guestFrames, ulong firstM2PFrame, ulong m2pFrames, int vcpus)
     {
@@ -183,12 +185,24 @@ public sealed class MachineSpace
     /// <summary>Takes a frame from the guest; its content is dropped. The caller checked that nothing refers to it.</summary>
     public void Free(ulong frame)
     {
-        int index = (int)(frame - FirstFrame);
-        _frames[index] = default;
-        Memory.RemoveRam(frame);
+        _frames[(int)(frame - FirstFrame)] = default;
         SetM2P(frame, InvalidM2P);
-        _free.Put(index);
         TotalPages--;
+        _leaving.Add(frame);
+        if (!_collects)
+        {
+            GiveToHost();
+        }
+    }
+
+    /// <summary>
+    /// Until the batch is disposed, frames that are freed are collected, then given to the host run by run; they cannot be allocated meanwhile. For hypercalls that
+    /// free many: a call of the host for each page would take most of a balloon's time.
+    /// </summary>
+    public FreeBatch CollectFrees()
+    {
+        _collects = true;
+        return new FreeBatch(this);
     }
 
     /// <summary>A new zeroed frame that hypervisor and guest share. The number of such frames is bounded.</summary>
@@ -228,12 +242,34 @@ public sealed class MachineSpace
     /// <summary>Shows a frame in a vCPU's descriptor area: pages 0 to 15 are its GDT, 16 to 31 its LDT; frame 0 removes.</summary>
     public void MapDescriptors(int vcpu, int page, ulong frame) => _tables.ShowDescriptors(vcpu, page, frame);
 
+    private void GiveToHost()
+    {
+        foreach ((ulong first, ulong count) in _leaving.Take())
+        {
+            Memory.RemoveRam(first, count);
+            for (ulong i = 0; i < count; i++)
+            {
+                _free.Put((int)(first + i - FirstFrame));
+            }
+        }
+    }
+
     private void Own(ulong first, ulong count, FrameOwner owner, FrameFlags flags)
     {
         Memory.AddRam(first, count, flags);
         foreach (ref FrameInfo info in _frames.AsSpan((int)(first - FirstFrame), (int)count))
         {
             info = new FrameInfo { Owner = owner };
+        }
+    }
+
+    /// <summary>Frames that are freed together; see <see cref="CollectFrees"/>.</summary>
+    public readonly ref struct FreeBatch(MachineSpace space)
+    {
+        public void Dispose()
+        {
+            space._collects = false;
+            space.GiveToHost();
         }
     }
 }

@@ -114,10 +114,13 @@ internal sealed class MemoryExchange(MmuHypercalls mmu)
             return error;
         }
 
-        foreach (ulong frame in stolen)
+        using (_space.CollectFrees())
         {
-            SetLeaving(frame, false);
-            mmu.Types.GiveBack(frame);
+            foreach (ulong frame in stolen)
+            {
+                SetLeaving(frame, false);
+                mmu.Types.GiveBack(frame);
+            }
         }
 
         for (int i = 0; i < given.Count; i++)

@@ -141,6 +141,7 @@ public sealed class MemoryHypercalls
         ulong done = start;
         lock (_mmu.MmuLock)
         {
+            using MachineSpace.FreeBatch frees = _space.CollectFrees();
             while (done < end && operation(vcpu, reservation.Start == 0 ? 0 : reservation.Start + (done * sizeof(ulong)), order))
             {
                 done++;

@@ -13,6 +13,7 @@ public sealed class DomainRunner : IDisposable
     private readonly Lock _lock = new();
     private long _startedAt;
     private bool _paused = true;
+    private bool _held;
 
     /// <summary>Takes the domain's vCPUs, all of which exist.</summary>
     public DomainRunner(Domain domain, CpuidPolicy cpuid)
@@ -90,6 +91,28 @@ public sealed class DomainRunner : IDisposable
             foreach (PvVcpu vcpu in _domain.Vcpus)
             {
                 vcpu.Scheduling.WaitUntilParked();
+            }
+        }
+    }
+
+    /// <summary>Holds the vCPUs at their next exit, or lets them go on; does not wait for it. Beside pausing, which it leaves as it is.</summary>
+    internal void Hold(bool held)
+    {
+        lock (_lock)
+        {
+            if (held == _held)
+            {
+                return;
+            }
+
+            _held = held;
+            foreach (PvVcpu vcpu in _domain.Vcpus)
+            {
+                vcpu.Scheduling.SetHeld(held);
+                if (held)
+                {
+                    vcpu.Notify();
+                }
             }
         }
     }

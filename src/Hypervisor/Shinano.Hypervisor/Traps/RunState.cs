@@ -6,7 +6,7 @@ public enum RunState
     /// <summary>Executes guest code or a hypercall of it.</summary>
     Running = 0,
 
-    /// <summary>Could run, but its domain is paused.</summary>
+    /// <summary>Could run, but its domain is paused or has used up its CPU time.</summary>
     Runnable = 1,
 
     /// <summary>Waits for an event.</summary>

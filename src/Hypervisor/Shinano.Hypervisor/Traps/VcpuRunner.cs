@@ -15,8 +15,10 @@ public sealed unsafe class VcpuRunner
     private readonly CpuidPolicy _cpuid;
     private readonly Thread _thread;
     private readonly long[] _exits = new long[Enum.GetValues<CpuExitKind>().Length];
+    private readonly Lock _affinityLock = new();
     private ThreadCpuClock? _clock;
     private long _finalCpuTime;
+    private IReadOnlyList<int> _affinity = [];
 
     internal VcpuRunner(PvVcpu vcpu, CpuidPolicy cpuid)
     {
@@ -33,6 +35,35 @@ public sealed unsafe class VcpuRunner
     /// <summary>Host CPU on which the thread was last seen; -1 when unknown.</summary>
     public int HostCpu => Volatile.Read(ref _clock)?.LastHostCpu() ?? -1;
 
+    /// <summary>The kernel's number of the vCPU's thread; 0 while there is none. Any thread.</summary>
+    public int ThreadId => Volatile.Read(ref _clock)?.ThreadId ?? 0;
+
+    /// <summary>Host CPUs that the vCPU's thread is kept on; empty for all that the domain process has. Any thread.</summary>
+    public IReadOnlyList<int> Affinity => Volatile.Read(ref _affinity);
+
+    /// <summary>Keeps the vCPU's thread on some host CPUs, now and when it starts. Any thread but a vCPU's.</summary>
+    /// <param name="cpus">Numbers; empty for all that the caller has.</param>
+    /// <returns>False when none of them can be used; then everything is as it was.</returns>
+    public bool TrySetAffinity(IReadOnlyList<int> cpus)
+    {
+        lock (_affinityLock)
+        {
+            IReadOnlyList<int> all = ThreadAffinity.OfCurrentThread();
+            if (cpus.Count > 0 && !cpus.Intersect(all).Any())
+            {
+                return false;
+            }
+
+            if (ThreadId is var thread and not 0 && !ThreadAffinity.TrySet(thread, cpus.Count > 0 ? cpus : all))
+            {
+                return false;
+            }
+
+            _affinity = [.. cpus];
+            return true;
+        }
+    }
+
     /// <summary>Exits of a kind so far. Any thread.</summary>
     public long CountOf(CpuExitKind kind) => Volatile.Read(ref _exits[(int)kind]);
 
@@ -45,7 +76,17 @@ public sealed unsafe class VcpuRunner
 
     private void ThreadMain()
     {
-        Volatile.Write(ref _clock, ThreadCpuClock.OfCurrentThread());
+        lock (_affinityLock)
+        {
+            ThreadCpuClock clock = ThreadCpuClock.OfCurrentThread();
+            if (_affinity.Count > 0 && !ThreadAffinity.TrySet(clock.ThreadId, _affinity))
+            {
+                _vcpu.Domain.Log.Write($"{_vcpu.Domain.Id}v{_vcpu.Id}: the host CPUs it was pinned to are gone");
+            }
+
+            Volatile.Write(ref _clock, clock);
+        }
+
         try
         {
             Loop();

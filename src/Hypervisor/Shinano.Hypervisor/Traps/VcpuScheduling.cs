@@ -1,7 +1,7 @@
 namespace Shinano.Hypervisor.Traps;
 
 /// <summary>
-/// When a vCPU's thread may execute guest code: blocking, pausing and waking without lost wake-ups. A waiter evaluates its condition under the lock that
+/// When a vCPU's thread may execute guest code: blocking, pausing, holding and waking without lost wake-ups. A waiter evaluates its condition under the lock that
 /// every waker takes after it has made the condition true.
 /// </summary>
 public sealed class VcpuScheduling(PvVcpu vcpu)
@@ -9,6 +9,7 @@ public sealed class VcpuScheduling(PvVcpu vcpu)
     private readonly object _gate = new();
     private Func<PvVcpu, bool>? _wakeCondition;
     private bool _paused;
+    private bool _held;
     private bool _parked = true;
     private RunState _state = RunState.Offline;
 
@@ -60,6 +61,16 @@ public sealed class VcpuScheduling(PvVcpu vcpu)
         }
     }
 
+    /// <summary>Keeps the vCPU from executing because its domain has used up its CPU time; as <see cref="SetPaused"/>, and independent of it. Any thread.</summary>
+    internal void SetHeld(bool held)
+    {
+        lock (_gate)
+        {
+            _held = held;
+            Monitor.PulseAll(_gate);
+        }
+    }
+
     /// <summary>Waits until the vCPU executes neither guest code nor a hypercall. Not from a vCPU's thread.</summary>
     internal void WaitUntilParked()
     {
@@ -77,7 +88,12 @@ public sealed class VcpuScheduling(PvVcpu vcpu)
     internal bool WaitUntilRunnable()
     {
         // The usual case needs no lock; a racing request kicks the CPU after it made its change, so the next round sees it.
-        if (_wakeCondition is null && !Volatile.Read(ref _paused) && vcpu.Online && vcpu.Domain.Shutdown is null && _state == RunState.Running)
+        if (_wakeCondition is null
+            && !Volatile.Read(ref _paused)
+            && !Volatile.Read(ref _held)
+            && vcpu.Online
+            && vcpu.Domain.Shutdown is null
+            && _state == RunState.Running)
         {
             return true;
         }
@@ -106,7 +122,7 @@ public sealed class VcpuScheduling(PvVcpu vcpu)
                 else
                 {
                     _wakeCondition = null;
-                    next = _paused ? RunState.Runnable : RunState.Running;
+                    next = _paused || _held ? RunState.Runnable : RunState.Running;
                 }
 
                 if (next == RunState.Running)

@@ -3,7 +3,9 @@ using Shinano.Control.Api.Domains;
 using Shinano.Control.Api.Domains.Devices;
 using Shinano.Devices.Paravirtual.XenBus;
 using Shinano.Hypervisor;
+using Shinano.Hypervisor.Scheduling;
 using Shinano.Hypervisor.Traps;
+using Shinano.Linux;
 using Shinano.Machine.Devices;
 using Shinano.Machine.Migration;
 using Shinano.XenStore.Protocol;
@@ -13,6 +15,12 @@ namespace Shinano.Machine.Control;
 /// <summary>What xend may ask of this domain process. Calls come on thread-pool threads and never wait for guest code other than by pausing it.</summary>
 internal sealed class DomainControl(DomainSpec spec, int? vncPort, IDomainEvents events) : IDomainProcess
 {
+    /// <summary>A host's, at most; keeps products in 64 bits.</summary>
+    private const long MostCpus = 1024;
+
+    /// <summary>Milliseconds that an allowance may hold.</summary>
+    private const int LongestAllowance = 60_000;
+
     private readonly Lock _lock = new();
     private readonly TaskCompletionSource _destroyed = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly DisplayWiring _displays = new(() => spec.Name, Console.Error.WriteLine);
@@ -62,6 +70,7 @@ internal sealed class DomainControl(DomainSpec spec, int? vncPort, IDomainEvents
             }
 
             List<VcpuStatus> vcpus = [];
+            bool paused = machine.Runner.IsPaused;
             for (int i = 0; i < machine.Domain.Vcpus.Count; i++)
             {
                 PvVcpu vcpu = machine.Domain.Vcpus[i];
@@ -69,10 +78,11 @@ internal sealed class DomainControl(DomainSpec spec, int? vncPort, IDomainEvents
                 vcpus.Add(new VcpuStatus
                 {
                     Id = i,
-                    State = StateOf(vcpu),
+                    State = StateOf(vcpu, paused),
                     HostCpu = vcpu.Online ? runner.HostCpu : -1,
                     CpuTimeNanoseconds = runner.CpuTimeNanoseconds,
-                    Affinity = spec.CpuAffinity,
+                    ThreadId = runner.ThreadId,
+                    Affinity = runner.Affinity,
                 });
             }
 
@@ -190,6 +200,45 @@ internal sealed class DomainControl(DomainSpec spec, int? vncPort, IDomainEvents
             }
 
             _maxMemory = bytes;
+        },
+        cancellationToken);
+
+    public Task SetCpuCapAsync(int percent, CancellationToken cancellationToken) => OnMachine(
+        m =>
+        {
+            if (percent < 0 || percent > m.Domain.Vcpus.Count * 100)
+            {
+                throw new DomainFailureException(DomainFailureCode.InvalidArgument, $"a cap of {percent} % for {m.Domain.Vcpus.Count} vCPUs");
+            }
+
+            m.Limiter.CapPercent = percent;
+        },
+        cancellationToken);
+
+    public Task SetCpuAllowanceAsync(long? millionths, int milliseconds, CancellationToken cancellationToken) => OnMachine(
+        m =>
+        {
+            if (millionths is < 0 or > MostCpus * CpuBudget.OneCpu || milliseconds is < 0 or > LongestAllowance)
+            {
+                throw new DomainFailureException(DomainFailureCode.InvalidArgument, $"an allowance of {millionths} millionths for {milliseconds} ms");
+            }
+
+            m.Limiter.SetAllowance(millionths, TimeSpan.FromMilliseconds(milliseconds));
+        },
+        cancellationToken);
+
+    public Task SetAffinityAsync(int vcpu, IReadOnlyList<int> cpus, CancellationToken cancellationToken) => OnMachine(
+        m =>
+        {
+            if (vcpu < 0 || vcpu >= m.Runner.Vcpus.Count || cpus.Any(cpu => cpu is < 0 or >= ThreadAffinity.CpuLimit))
+            {
+                throw new DomainFailureException(DomainFailureCode.InvalidArgument, $"no vCPU {vcpu}, or CPUs that no host has");
+            }
+
+            if (!m.Runner.Vcpus[vcpu].TrySetAffinity(cpus))
+            {
+                throw new DomainFailureException(DomainFailureCode.InvalidArgument, $"vCPU {vcpu} cannot be pinned: the domain process may use none of these CPUs");
+            }
         },
         cancellationToken);
 
@@ -365,12 +414,12 @@ internal sealed class DomainControl(DomainSpec spec, int? vncPort, IDomainEvents
     /// <summary>The built machine's devices. Calls on them are not made under the lock: they may wait for the guest.</summary>
     private BackEndRegistry Devices => Machine.Devices ?? throw new DomainFailureException(DomainFailureCode.WrongState, "the domain has not been built");
 
-    private static VcpuRunState StateOf(PvVcpu vcpu) => vcpu.Scheduling.State switch
+    private static VcpuRunState StateOf(PvVcpu vcpu, bool paused) => vcpu.Scheduling.State switch
     {
         _ when !vcpu.Online => VcpuRunState.Offline,
         RunState.Running => VcpuRunState.Running,
         RunState.Blocked => VcpuRunState.Blocked,
-        RunState.Runnable => VcpuRunState.Paused,
+        RunState.Runnable => paused ? VcpuRunState.Paused : VcpuRunState.Runnable,
         _ when vcpu.Domain.Shutdown is null => VcpuRunState.Paused,
         _ => VcpuRunState.Offline,
     };
@@ -391,7 +440,7 @@ internal sealed class DomainControl(DomainSpec spec, int? vncPort, IDomainEvents
         {
             states |= DomainStates.Running;
         }
-        else
+        else if (!vcpus.Exists(v => v.State == VcpuRunState.Runnable))
         {
             states |= DomainStates.Blocked;
         }
