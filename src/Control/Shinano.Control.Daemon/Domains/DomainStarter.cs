@@ -109,7 +109,8 @@ internal sealed class DomainStarter(
             configuration,
             record => complete(record with { FormerIds = saved.FormerIds, Spec = record.Spec with { Fork = offer } }),
             saved,
-            progress: null,
+            null,
+            null,
             cancellationToken,
             [.. vifs.Select(devices.PlanUnplugged)]);
     }
