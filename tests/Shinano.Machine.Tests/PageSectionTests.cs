@@ -38,7 +38,7 @@ public sealed class PageSectionTests
         }
 
         byte[] file = Write(memory, out long pages);
-        Assert.InRange(file.Length, 300 * GuestMemory.PageSize, 500 * GuestMemory.PageSize);
+        Assert.InRange(file.Length, 256 * GuestMemory.PageSize, 400 * GuestMemory.PageSize);
         using GuestMemory restored = Memory();
         List<SectionKind> kinds = Load(file, restored);
         Assert.Contains(SectionKind.Pages, kinds);

@@ -29,8 +29,9 @@ internal static class MachineSaver
         {
             throw new DomainFailureException(DomainFailureCode.NotSupported, $"the domain cannot be saved: {e.Message}", e);
         }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or ArgumentOutOfRangeException)
         {
+            // The last is .NET's word for EFBIG.
             throw new DomainFailureException(DomainFailureCode.HostResource, $"{path}: cannot be written: {e.Message}", e);
         }
     }
