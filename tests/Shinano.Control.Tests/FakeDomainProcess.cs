@@ -131,6 +131,14 @@ internal sealed class FakeDomainProcess(DomainSpec spec) : IDomainProcess
 
     public Task WithdrawForkAsync(CancellationToken cancellationToken) => Task.CompletedTask;
 
+    public Task<PreCopyResult> BeginDepartureAsync(string socketPath, bool live, CancellationToken cancellationToken) => throw new NotSupportedException();
+
+    public Task LetGoOfHostAsync(CancellationToken cancellationToken) => throw new NotSupportedException();
+
+    public Task<long> SendStateAsync(CancellationToken cancellationToken) => throw new NotSupportedException();
+
+    public Task KeepAsync(CancellationToken cancellationToken) => throw new NotSupportedException();
+
     public Task DumpCoreAsync(string path, CancellationToken cancellationToken) => Task.CompletedTask;
 
     public Task SendDebugKeysAsync(string keys, CancellationToken cancellationToken) => Task.CompletedTask;

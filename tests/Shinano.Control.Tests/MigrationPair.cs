@@ -19,20 +19,11 @@ internal sealed class MigrationPair : IAsyncDisposable
 
     private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
 
-    /// <param name="processes">With xends as processes of their own, which can be killed.</param>
-    public static async Task<MigrationPair> StartAsync(bool processes = false)
-    {
-        MigrationPair pair = processes
-            ? new MigrationPair(await TestHome.StartProcessAsync(), await TestHome.StartProcessAsync())
-            : new MigrationPair(await TestHome.StartAsync(), await TestHome.StartAsync());
-        await pair.Target.Client.ListenForMigrationsAsync("127.0.0.1:0", Cancellation);
-        MigrationSettings there = await pair.Target.Client.GetMigrationSettingsAsync(Cancellation);
-        MigrationSettings here = await pair.Source.Client.GetMigrationSettingsAsync(Cancellation);
-        pair.Port = int.Parse(there.Listen!.Split(':')[1], System.Globalization.CultureInfo.InvariantCulture);
-        await pair.Source.Client.TrustAsync(new TrustedPeer(there.Fingerprint, "target"), Cancellation);
-        await pair.Target.Client.TrustAsync(new TrustedPeer(here.Fingerprint, "source"), Cancellation);
-        return pair;
-    }
+    public static async Task<MigrationPair> StartAsync() => await PrepareAsync(new MigrationPair(await TestHome.StartAsync(), await TestHome.StartAsync()));
+
+    /// <summary>With xends as processes of their own, one of which ends at a place as if it were killed.</summary>
+    public static async Task<MigrationPair> StartProcessesAsync(string fault) =>
+        await PrepareAsync(new MigrationPair(await TestHome.StartProcessAsync(fault), await TestHome.StartProcessAsync(fault)));
 
     public Task<MigrationResult> MigrateAsync(string domain, bool live = true, MigrationTarget? through = null) =>
         Source.Client.MigrateAsync(domain, new MigrateRequest(through ?? Address, live), null, Cancellation);
@@ -64,6 +55,17 @@ internal sealed class MigrationPair : IAsyncDisposable
     {
         await Source.DisposeAsync();
         await Target.DisposeAsync();
+    }
+
+    private static async Task<MigrationPair> PrepareAsync(MigrationPair pair)
+    {
+        await pair.Target.Client.ListenForMigrationsAsync("127.0.0.1:0", Cancellation);
+        MigrationSettings there = await pair.Target.Client.GetMigrationSettingsAsync(Cancellation);
+        MigrationSettings here = await pair.Source.Client.GetMigrationSettingsAsync(Cancellation);
+        pair.Port = int.Parse(there.Listen!.Split(':')[1], System.Globalization.CultureInfo.InvariantCulture);
+        await pair.Source.Client.TrustAsync(new TrustedPeer(there.Fingerprint, "target"), Cancellation);
+        await pair.Target.Client.TrustAsync(new TrustedPeer(here.Fingerprint, "source"), Cancellation);
+        return pair;
     }
 
     private static async Task<DomainStates?> StateAsync(TestHome home, string domain) =>

@@ -39,7 +39,7 @@ public sealed class MigrationStreamTests
             (Sections((SectionKind.Go, [])), DomainFailureCode.MigrationSenseless, "Go where Offer should be"),
             (Sections((SectionKind.Offer, "{}"u8.ToArray()), (SectionKind.Offer, Offer)), DomainFailureCode.MigrationSenseless, "Offer where Description"),
             (Sections((SectionKind.Offer, "[1"u8.ToArray())), DomainFailureCode.MigrationSenseless, "cannot be read"),
-            (Sections((SectionKind.Offer, Offer), (SectionKind.Description, "{}"u8.ToArray())), DomainFailureCode.MigrationSenseless, "lacks something"),
+            (Sections((SectionKind.Offer, Offer), (SectionKind.Description, "{}"u8.ToArray())), DomainFailureCode.MigrationSenseless, "missing required properties"),
             (Begun(description, (SectionKind.Ready, [])), DomainFailureCode.MigrationSenseless, "Ready where the domain's state"),
             (Begun(description, (SectionKind.Last, [])), DomainFailureCode.MigrationSenseless, "Last where the domain's state"),
             (Begun(description, (SectionKind.Description, description), (SectionKind.Description, description)), DomainFailureCode.MigrationSenseless, "Description where"),
@@ -152,6 +152,7 @@ public sealed class MigrationStreamTests
     private static async Task<DomainFailure> SendAsync(TestHome home, byte[] stream)
     {
         using Socket socket = await ConnectAsync(home);
+        await using NetworkStream connection = new(socket);
         try
         {
             await socket.SendAsync(stream, Cancellation);
@@ -164,7 +165,7 @@ public sealed class MigrationStreamTests
 
         return await Task.Run(() =>
         {
-            SectionReader answers = new(new NetworkStream(socket), SectionFormat.Migration);
+            SectionReader answers = new(connection, SectionFormat.Migration);
             while (true)
             {
                 if (answers.Read(out byte[] payload) == SectionKind.Refuse)

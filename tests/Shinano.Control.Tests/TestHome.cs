@@ -59,9 +59,11 @@ internal sealed class TestHome : IAsyncDisposable
     }
 
     /// <summary>With xend as a process of its own.</summary>
-    public static async Task<TestHome> StartProcessAsync()
+    /// <param name="fault">See <see cref="Fault"/>.</param>
+    public static async Task<TestHome> StartProcessAsync(string? fault = null)
     {
         TestHome home = Create();
+        home.Fault = fault;
         await home.StartXendAsync();
         return home;
     }
@@ -69,6 +71,7 @@ internal sealed class TestHome : IAsyncDisposable
     public async Task StartXendAsync()
     {
         _process = StartXendProcess();
+        Fault = null;
         while (true)
         {
             Assert.False(_process.HasExited, "xend ended");
@@ -84,7 +87,7 @@ internal sealed class TestHome : IAsyncDisposable
         }
     }
 
-    /// <summary>The place at which the next xend process is to end as if it were killed; see FaultPoint.</summary>
+    /// <summary>The place at which the next xend process, and none after it, is to end as if it were killed; see FaultPoint.</summary>
     public string? Fault { get; set; }
 
     public Process StartXendProcess()

@@ -11,8 +11,10 @@ namespace Shinano.Machine.Migration;
 /// </summary>
 internal sealed class StateReceiver : IDisposable
 {
-    /// <summary>A domain that was away for longer has its clocks go on where they were: the hosts' clocks do not agree.</summary>
-    private static readonly TimeSpan LongestAway = TimeSpan.FromMinutes(10);
+    /// <summary>
+    /// The guest's clocks go on by the time that it was away, but no more: a kernel takes a longer jump for a CPU that hung (Linux: watchdog_thresh, rcu_cpu_stall_timeout).
+    /// </summary>
+    private static readonly TimeSpan LongestJump = TimeSpan.FromSeconds(5);
 
     private readonly Socket _socket = new(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
     private readonly NetworkStream _input;
@@ -103,7 +105,7 @@ internal sealed class StateReceiver : IDisposable
             StateReader clock = new(MachineRestorer.Demand(sections, SectionKind.Clock));
             TimeSpan away = TimeSpan.FromTicks(unchecked(DateTime.UtcNow.Ticks - clock.Get<long>()));
             clock.ExpectEnd();
-            away = away > TimeSpan.Zero && away < LongestAway ? away : TimeSpan.Zero;
+            away = away < TimeSpan.Zero ? TimeSpan.Zero : away < LongestJump ? away : LongestJump;
             MachineRestorer.Load(machine, head, sections, reader, rings, away, staged.DropStrays, progress);
             return machine;
         }
