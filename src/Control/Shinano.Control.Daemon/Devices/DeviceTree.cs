@@ -103,6 +103,30 @@ internal sealed class DeviceTree(LocalStore store)
     /// <summary>A node of a device's back end.</summary>
     public string? ReadBack(int domain, string kind, string id, string node) => store.Nodes.TryReadString($"{BackPath(domain, kind, id)}/{node}");
 
+    /// <summary>
+    /// Whether the guest still follows the back end of a device, under whatever number of its own it learnt the path: Linux does until it has taken the device out of its
+    /// tree, some time after it closed it, and overlooks a new one of that number before.
+    /// </summary>
+    public bool IsWatched(int domain, string kind, string id) => store.WatchesOf(new DomainId((ushort)domain)).Any(
+        watch => watch.Path.StartsWith($"{BackEnds}/{kind}/", StringComparison.Ordinal) && watch.Path[(BackEnds.Length + kind.Length + 2)..].Split('/') is [_, var number, ..] && number == id);
+
+    /// <summary>Has the guest look at a new device again that it closed without having looked at it.</summary>
+    /// <returns>False when it has, or the device is gone.</returns>
+    public bool OfferAgain(int domain, string kind, string id)
+    {
+        string state = $"{FrontPath(domain, kind, id)}/state";
+        switch (store.Nodes.TryReadString(state))
+        {
+            case "1":
+                return true;
+            case "6":
+                store.Nodes.Write(state, "1");
+                return true;
+            default:
+                return false;
+        }
+    }
+
     /// <summary>A node of a device's front end: the guest's word.</summary>
     public string? ReadFront(int domain, string kind, string id, string node) => store.Nodes.TryReadString($"{FrontPath(domain, kind, id)}/{node}");
 

@@ -19,6 +19,10 @@ internal sealed class DomainDevices(
     /// <summary>libxl: LIBXL_DESTROY_TIMEOUT is 10 s for a guest that does not let go.</summary>
     private static readonly TimeSpan DetachPatience = TimeSpan.FromSeconds(10);
 
+    /// <summary>A guest that has closed a device takes it out of its tree next.</summary>
+    private static readonly TimeSpan ForgetPatience = TimeSpan.FromSeconds(30);
+    private static readonly TimeSpan ForgetPause = TimeSpan.FromMilliseconds(20);
+
     /// <summary>The devices that a configuration asks for, in the order in which they are made.</summary>
     public async Task<IReadOnlyList<DevicePlan>> PlansOfAsync(DomainConfiguration configuration, CancellationToken cancellationToken)
     {
@@ -54,23 +58,45 @@ internal sealed class DomainDevices(
             // It let go before.
         }
 
-        await entry.Gate.WaitAsync(cancellationToken);
-        try
+        await UnderGateAsync(() => FinishAsync(entry, kind, id));
+        await WhileAsync(() => tree.IsWatched(entry.Id, kind, id));
+
+        await UnderGateAsync(async () =>
         {
-            if (!entry.Ended)
+            await AttachAsync(entry, next, cancellationToken);
+            entry.Update(record => record with
             {
-                await FinishAsync(entry, kind, id);
-                await AttachAsync(entry, next, cancellationToken);
-                entry.Update(record => record with
-                {
-                    AwaitedVifs = [.. record.AwaitedVifs.Where(other => other.Number != vif.Number)],
-                    Configuration = record.Configuration with { Vifs = [.. record.Configuration.Vifs.Where(other => other.Number != vif.Number), vif] },
-                });
+                AwaitedVifs = [.. record.AwaitedVifs.Where(other => other.Number != vif.Number)],
+                Configuration = record.Configuration with { Vifs = [.. record.Configuration.Vifs.Where(other => other.Number != vif.Number), vif] },
+            });
+        });
+
+        // Linux: xenbus_dev_remove. As the last it does with the old device it closes whatever has its number by then.
+        await WhileAsync(() => tree.OfferAgain(entry.Id, kind, id));
+
+        async Task WhileAsync(Func<bool> condition)
+        {
+            long limit = Environment.TickCount64 + (long)ForgetPatience.TotalMilliseconds;
+            while (!entry.Ended && condition() && Environment.TickCount64 < limit)
+            {
+                await Task.Delay(ForgetPause, cancellationToken);
             }
         }
-        finally
+
+        async Task UnderGateAsync(Func<Task> work)
         {
-            entry.Gate.Release();
+            await entry.Gate.WaitAsync(cancellationToken);
+            try
+            {
+                if (!entry.Ended)
+                {
+                    await work();
+                }
+            }
+            finally
+            {
+                entry.Gate.Release();
+            }
         }
     }
 

@@ -1,4 +1,6 @@
 using Shinano.Control.Api.Domains;
+using Shinano.Control.Api.Domains.Devices;
+using Shinano.Storage.Qcow2;
 using Shinano.XenStore.Protocol;
 
 namespace Shinano.Machine.Warm;
@@ -26,12 +28,25 @@ internal static class WarmUp
             await using WarmUpDomain second = new(SpecOf(directory, "b", kernel) with { Fork = offer });
             _ = await second.BuildAsync().WaitAsync(Patience).ConfigureAwait(false);
             _ = await second.Process.GetStatusAsync(CancellationToken.None).WaitAsync(Patience).ConfigureAwait(false);
+            using CancellationTokenSource enough = new();
+            Task attached = second.Process.AttachDeviceAsync(DiskOf(directory), enough.Token);
             await second.Process.UnpauseAsync(CancellationToken.None).WaitAsync(Patience).ConfigureAwait(false);
             await second.HasShutDown.WaitAsync(Patience).ConfigureAwait(false);
+
+            // There is no xenstore that the disk could come up with.
+            await enough.CancelAsync().ConfigureAwait(false);
+            await attached.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         }
 
         // What was needed for that is not the next domain's to keep.
         GC.Collect(GC.MaxGeneration, GCCollectionMode.Aggressive, blocking: true, compacting: true);
+    }
+
+    private static DiskDeviceSpec DiskOf(string directory)
+    {
+        string image = Path.Combine(directory, "image");
+        Qcow2Format.Create(image, 1 << 20);
+        return new DiskDeviceSpec { Id = "51712", VirtualDevice = "xvda", Path = image, Format = DiskImageFormat.Qcow2 };
     }
 
     private static DomainSpec SpecOf(string directory, string name, string kernel) => new()
