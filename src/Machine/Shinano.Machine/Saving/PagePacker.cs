@@ -8,7 +8,7 @@ namespace Shinano.Machine.Saving;
 /// <summary>Packs pages with zstd and unpacks them. Thread-safe; its contexts are kept until it is disposed.</summary>
 internal sealed class PagePacker : IDisposable
 {
-    /// <summary>The fastest with a full search: a guest's memory shrinks to about a third, and stronger ones take a multiple of the time for a tenth less.</summary>
+    /// <summary>zstd's lowest: the domain stands still meanwhile. 65 MiB of a booted Debian kernel with busybox become 17.</summary>
     private const int Level = 1;
 
     private readonly ConcurrentBag<Compressor> _compressors = [];
