@@ -14,6 +14,18 @@ public sealed class SectionTests
     public void The_bytes_of_a_file_are_frozen() => Assert.Equal(Frozen, Convert.ToHexString(Whole()));
 
     [Fact]
+    public void A_migration_has_another_first_line_and_is_no_file()
+    {
+        MemoryStream stream = new();
+        new SectionWriter(stream, SectionFormat.Migration).Write(SectionKind.Go, []);
+        Assert.Equal("5348494E4D494752" + "01000000" + "00000000" + "474F2E2E" + "00000000" + "0000000000000000", Convert.ToHexString(stream.ToArray())[..64]);
+        Assert.Equal(SectionKind.Go, new SectionReader(new MemoryStream(stream.ToArray()), SectionFormat.Migration).Read(out _));
+        Assert.Equal(SavedStateError.NotRecognised, Refused(stream.ToArray()).Error);
+        SavedStateException file = Assert.Throws<SavedStateException>(() => new SectionReader(new MemoryStream(Whole()), SectionFormat.Migration));
+        Assert.Equal(SavedStateError.NotRecognised, file.Error);
+    }
+
+    [Fact]
     public void Sections_are_read_as_they_were_written()
     {
         SectionReader reader = new(new MemoryStream(Whole()));

@@ -32,9 +32,10 @@ internal sealed class Arrival(Guid transfer, MigrationPeer peer)
         }
     }
 
-    /// <summary>Drops the domain and ends the connection, unless it was taken.</summary>
+    /// <summary>Drops the domain, unless it was taken.</summary>
+    /// <param name="disconnect">Ends the connection as well; otherwise its own thread is to say why.</param>
     /// <returns>Whether it is dropped.</returns>
-    public bool TryDrop()
+    public bool TryDrop(bool disconnect)
     {
         lock (_lock)
         {
@@ -46,7 +47,11 @@ internal sealed class Arrival(Guid transfer, MigrationPeer peer)
             _dropped = true;
         }
 
-        peer.Dispose();
+        if (disconnect)
+        {
+            peer.Dispose();
+        }
+
         return true;
     }
 

@@ -40,7 +40,7 @@ internal sealed class Arrivals(
     /// <summary>Whether a transfer was taken. One that waits for its source's word is dropped first, so that the answer stays true.</summary>
     private async Task<bool> FindOutAsync(Guid transfer)
     {
-        if (_arrivals.TryGetValue(transfer, out Arrival? arrival) && arrival.TryDrop())
+        if (_arrivals.TryGetValue(transfer, out Arrival? arrival) && arrival.TryDrop(disconnect: true))
         {
             await arrival.Over;
         }
@@ -91,7 +91,7 @@ internal sealed class Arrivals(
         catch (Exception e) when (e is not OutOfMemoryException)
         {
             // From here on it cannot be taken any more, and may be gone.
-            arrival.TryDrop();
+            arrival.TryDrop(disconnect: false);
             await starter.DiscardAsync(entry);
             throw;
         }

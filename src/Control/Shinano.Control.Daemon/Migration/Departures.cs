@@ -168,8 +168,8 @@ internal sealed class Departures(
             handOvers.Begin(entry);
             throw new DomainFailureException(
                 DomainFailureCode.MigrationUnresolved,
-                $"domain '{entry.Record.Name}' was handed over and {handOver.Target} has not said that it took it: it does not run here, and is asked about until there is an answer "
-                + "(xm migrate-resolve)",
+                $"domain '{entry.Record.Name}' was handed over and {handOver.Target} has not said that it took it: "
+                + "it does not run here, and is asked about until there is an answer (xm migrate-resolve)",
                 e);
         }
     }

@@ -23,7 +23,12 @@ internal static class MigrationSettingVerbs
         Option<bool> remove = Verb.Flag("--remove", "Trust it no more; a name does as well", "-d");
         Option<bool> json = Verb.Json();
         Verb.Add(
-            root, environment, "migrate-trust", "Trusts another host's key, both ways, or lists those that are trusted.", [fingerprint, name, remove, json], async (result, xend, token) =>
+            root,
+            environment,
+            "migrate-trust",
+            "Trusts another host's key, both ways, or lists those that are trusted.",
+            [fingerprint, name, remove, json],
+            async (result, xend, token) =>
             {
                 if (result.GetValue(fingerprint) is not { } key)
                 {

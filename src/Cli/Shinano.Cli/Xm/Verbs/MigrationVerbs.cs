@@ -25,7 +25,10 @@ internal static class MigrationVerbs
         Option<bool> live = Verb.Flag("--live", "Send most of the memory while the domain runs", "-l");
         Option<int?> port = new("--port", "-p") { Description = "The port, as xm has had it" };
         Option<bool> ssh = Verb.Flag("--ssh", $"Go through 'ssh host {RemoteCommand}' instead of TLS");
-        Option<string?> command = new("--command", "-s") { Description = $"Go through this command, put before 'host {RemoteCommand}'; an empty one takes host as the whole command" };
+        Option<string?> command = new("--command", "-s")
+        {
+            Description = $"Go through this command, put before 'host {RemoteCommand}'; an empty one takes host as the whole command",
+        };
         Option<bool> quiet = Verb.Flag("--quiet", "Print nothing but errors", "-q");
         Option<bool> json = Verb.Json();
         Verb.Add(
@@ -41,8 +44,10 @@ internal static class MigrationVerbs
                 }
                 else if (!silent)
                 {
-                    environment.WriteLine(
-                        $"{result.GetRequiredValue(domain)} runs at {target} as domain {moved.TargetId}: {moved.TotalNanoseconds / 1e9:0.00} s in all, down for {moved.DowntimeNanoseconds / 1e6:0} ms");
+                    string name = result.GetRequiredValue(domain);
+                    double total = moved.TotalNanoseconds / 1e9;
+                    double down = moved.DowntimeNanoseconds / 1e6;
+                    environment.WriteLine($"{name} runs at {target} as domain {moved.TargetId}: {total:0.00} s in all, down for {down:0} ms");
                     environment.WriteLine(
                         $"{moved.Rounds} rounds, {moved.Pages} pages, {moved.LastPages} of them while it stood still, {moved.Bytes / 1048576.0:0.0} MiB");
                 }
