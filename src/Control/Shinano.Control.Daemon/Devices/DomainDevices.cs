@@ -27,6 +27,7 @@ internal sealed class DomainDevices(
 
     // public/io/xenbus.h: states of a front end.
     private const string Initialising = "1";
+    private const string Closing = "5";
     private const string Closed = "6";
 
     /// <summary>The devices that a configuration asks for, in the order in which they are made.</summary>
@@ -77,13 +78,13 @@ internal sealed class DomainDevices(
                     Configuration = record.Configuration with { Vifs = [.. record.Configuration.Vifs.Where(other => other.Number != vif.Number), vif] },
                 });
             });
-            await WhileAsync(() => tree.ReadFront(entry.Id, kind, id, "state") == Initialising);
+            await WhileAsync(() => tree.ReadFront(entry.Id, kind, id, "state") is Initialising or Closing);
             if (tree.ReadFront(entry.Id, kind, id, "state") != Closed || attempt == MostAttempts)
             {
                 break;
             }
 
-            // Linux: xenbus_dev_remove. As the last it does with the old device it closes whatever has its number by then, without having looked at it.
+            // Linux: xennet_remove and xenbus_dev_remove. The last that is done with the old device closes whatever has its number by then, without having looked at it.
             await UnderGateAsync(() => DetachAsync(entry, kind, id, force: true, cancellationToken));
         }
 
