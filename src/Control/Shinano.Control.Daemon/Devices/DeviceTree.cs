@@ -110,23 +110,6 @@ internal sealed class DeviceTree(LocalStore store)
     public bool IsWatched(int domain, string kind, string id) => store.WatchesOf(new DomainId((ushort)domain)).Any(
         watch => watch.Path.StartsWith($"{BackEnds}/{kind}/", StringComparison.Ordinal) && watch.Path[(BackEnds.Length + kind.Length + 2)..].Split('/') is [_, var number, ..] && number == id);
 
-    /// <summary>Has the guest look at a new device again that it closed without having looked at it.</summary>
-    /// <returns>False when it has, or the device is gone.</returns>
-    public bool OfferAgain(int domain, string kind, string id)
-    {
-        string state = $"{FrontPath(domain, kind, id)}/state";
-        switch (store.Nodes.TryReadString(state))
-        {
-            case "1":
-                return true;
-            case "6":
-                store.Nodes.Write(state, "1");
-                return true;
-            default:
-                return false;
-        }
-    }
-
     /// <summary>A node of a device's front end: the guest's word.</summary>
     public string? ReadFront(int domain, string kind, string id, string node) => store.Nodes.TryReadString($"{FrontPath(domain, kind, id)}/{node}");
 

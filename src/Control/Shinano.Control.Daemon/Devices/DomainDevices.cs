@@ -23,6 +23,13 @@ internal sealed class DomainDevices(
     private static readonly TimeSpan ForgetPatience = TimeSpan.FromSeconds(30);
     private static readonly TimeSpan ForgetPause = TimeSpan.FromMilliseconds(20);
 
+    private const int MostAttempts = 5;
+
+    // public/io/xenbus.h: states of a front end.
+    private const string Initialising = "1";
+    private const string Closing = "5";
+    private const string Closed = "6";
+
     /// <summary>The devices that a configuration asks for, in the order in which they are made.</summary>
     public async Task<IReadOnlyList<DevicePlan>> PlansOfAsync(DomainConfiguration configuration, CancellationToken cancellationToken)
     {
@@ -61,18 +68,31 @@ internal sealed class DomainDevices(
         await UnderGateAsync(() => FinishAsync(entry, kind, id));
         await WhileAsync(() => tree.IsWatched(entry.Id, kind, id));
 
-        await UnderGateAsync(async () =>
+        for (int attempt = 1; ; attempt++)
         {
-            await AttachAsync(entry, next, cancellationToken);
-            entry.Update(record => record with
+            await UnderGateAsync(async () =>
             {
-                AwaitedVifs = [.. record.AwaitedVifs.Where(other => other.Number != vif.Number)],
-                Configuration = record.Configuration with { Vifs = [.. record.Configuration.Vifs.Where(other => other.Number != vif.Number), vif] },
+                await AttachAsync(entry, next, cancellationToken);
+                entry.Update(record => record with
+                {
+                    Configuration = record.Configuration with { Vifs = [.. record.Configuration.Vifs.Where(other => other.Number != vif.Number), vif] },
+                });
             });
-        });
+            await WhileAsync(() => tree.ReadFront(entry.Id, kind, id, "state") is Initialising or Closing);
+            if (tree.ReadFront(entry.Id, kind, id, "state") != Closed || attempt == MostAttempts)
+            {
+                break;
+            }
 
-        // Linux: xenbus_dev_remove. As the last it does with the old device it closes whatever has its number by then.
-        await WhileAsync(() => tree.OfferAgain(entry.Id, kind, id));
+            // Linux: xennet_remove and xenbus_dev_remove. The last that is done with the old device closes whatever has its number by then, without having looked at it.
+            await UnderGateAsync(() => DetachAsync(entry, kind, id, force: true, cancellationToken));
+        }
+
+        await UnderGateAsync(() =>
+        {
+            entry.Update(record => record with { AwaitedVifs = [.. record.AwaitedVifs.Where(other => other.Number != vif.Number)] });
+            return Task.CompletedTask;
+        });
 
         async Task WhileAsync(Func<bool> condition)
         {
