@@ -11,6 +11,9 @@ internal sealed class MigrationPeer : IDisposable
     /// <summary>What answers at once has this long, as its host may be busy.</summary>
     public static readonly TimeSpan Patience = TimeSpan.FromMinutes(2);
 
+    /// <summary>A refusal may be behind much that the other side has sent and still sends.</summary>
+    private static readonly TimeSpan RefusalPatience = TimeSpan.FromSeconds(30);
+
     private readonly Lock _sending = new();
     private readonly Stream _stream;
     private readonly Stream _input;
@@ -136,7 +139,7 @@ internal sealed class MigrationPeer : IDisposable
             Say(SectionKind.Refuse, failure);
             await Task.Run(() =>
             {
-                _watchdog.Change(TimeSpan.FromSeconds(5), Timeout.InfiniteTimeSpan);
+                _watchdog.Change(RefusalPatience, Timeout.InfiniteTimeSpan);
                 byte[] dropped = new byte[1 << 16];
                 while (_stream.Read(dropped) > 0)
                 {
