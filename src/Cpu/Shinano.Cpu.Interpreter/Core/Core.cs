@@ -7,7 +7,7 @@ namespace Shinano.Cpu.Interpreter;
 internal unsafe struct Core
 {
     /// <summary>Entries per look-aside table; a power of two.</summary>
-    public const int TlbEntries = 1024;
+    public const int TlbEntries = 4096;
 
     /// <summary>Entries of the instruction look-aside table; a power of two.</summary>
     public const int FetchEntries = 512;

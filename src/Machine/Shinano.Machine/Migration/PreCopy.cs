@@ -42,7 +42,7 @@ internal sealed class PreCopy : IDisposable
     public PreCopyResult Run(SectionWriter output, Action<int, long, long> progress, CancellationToken cancellation)
     {
         Stopwatch clock = Stopwatch.StartNew();
-        long sent = PageSections.Write(output, Memory, Observed(Memory.FramesWithContent(), cancellation), isPacked: false);
+        long sent = PageSections.Write(output, Memory, Observed(Memory.FramesWithContent(), cancellation), isPacked: false, cancellation);
         long most = MostTimes * (long)Space.TotalPages;
         long left = _log.Count;
         int rounds = 1;
@@ -51,7 +51,7 @@ internal sealed class PreCopy : IDisposable
         {
             IReadOnlyList<ulong> dirty = _log.Take();
             DropWriteTranslations();
-            sent += PageSections.Write(output, Memory, Observed(dirty, cancellation), isPacked: false);
+            sent += PageSections.Write(output, Memory, Observed(dirty, cancellation), isPacked: false, cancellation);
             useless = _log.Count < left ? 0 : useless + 1;
             left = _log.Count;
             progress(rounds + 1, sent, left);
