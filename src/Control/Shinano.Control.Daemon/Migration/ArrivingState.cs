@@ -62,7 +62,7 @@ internal sealed class ArrivingState(MigrationPeer peer, SavedDescription offered
             SectionKind kind = peer.Receive(MigrationPeer.Patience, out byte[] payload);
             switch (kind)
             {
-                case SectionKind.Head or SectionKind.Pages or SectionKind.Machine or SectionKind.Rings or SectionKind.Clock:
+                case SectionKind.Head or SectionKind.Pages or SectionKind.Machine or SectionKind.Rings or SectionKind.Clock or SectionKind.Frames:
                     sections.Write(kind, payload);
                     break;
 
