@@ -112,10 +112,13 @@ public sealed class MigrationTests
         {
             await pair.Source.CreateAsync("a");
             using CuttingProxy proxy = new(pair.Port, mostThere, mostBack);
-            XendFailureException failure = await Assert.ThrowsAsync<XendFailureException>(
-                () => pair.MigrateAsync("a", through: pair.Address with { Port = proxy.Port }));
+            Exception? failure = await Record.ExceptionAsync(() => pair.MigrateAsync("a", through: pair.Address with { Port = proxy.Port }));
             TestHome home = await pair.WaitForOneAsync("a");
-            Assert.True(home == pair.Source || failure.Failure.Code == DomainFailureCode.MigrationUnresolved, failure.ToString());
+
+            // Numbers and times differ in length: a cut one byte before the end may come to lie behind it.
+            Assert.True(
+                failure is null ? home == pair.Target : failure is XendFailureException said && (home == pair.Source || said.Failure.Code == DomainFailureCode.MigrationUnresolved),
+                $"{failure}");
             (stayed, went) = home == pair.Source ? (stayed + 1, went) : (stayed, went + 1);
             await home.Client.DestroyAsync("a", Cancellation);
         }
