@@ -147,6 +147,6 @@ public sealed class MigrationTests
     private static async Task StaysAsync(MigrationPair pair)
     {
         Assert.Equal(DomainStates.Blocked, (await pair.Source.Client.DescribeAsync("a", Cancellation)).Summary.State);
-        await pair.Target.AssertNothingLeftAsync(DomainLifeTests.Store(pair.Target));
+        await pair.Target.WaitForNothingLeftAsync(DomainLifeTests.Store(pair.Target));
     }
 }

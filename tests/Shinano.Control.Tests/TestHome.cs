@@ -144,6 +144,17 @@ internal sealed class TestHome : IAsyncDisposable
         }
     }
 
+    /// <summary>The same for one who hears only by and by that a domain is not to be.</summary>
+    public async Task WaitForNothingLeftAsync(XenStore.Server.LocalStore store)
+    {
+        while (System.IO.Directory.EnumerateFileSystemEntries(Paths.DomainsRunDirectory).Any() || store.Nodes.TryList("/local/domain") is not ["0"])
+        {
+            await Task.Delay(20, Cancellation);
+        }
+
+        await AssertNothingLeftAsync(store);
+    }
+
     public async ValueTask DisposeAsync()
     {
         try

@@ -7,7 +7,7 @@ public sealed class SnapshotTests(DiskGuestFiles files) : IClassFixture<DiskGues
 {
     /// <summary>One number goes to memory and both disks, over and over: wherever the guest is stopped, they are at most one apart.</summary>
     private const string Writes =
-        "(i=0; while :; do i=$((i+1)); echo $i >/a/n; sync; echo $i >/b/n; sync; done) & ";
+        "(i=0; while :; do i=$((i+1)); echo $i >/a/n; sync; echo $i >/b/n; sync; done) & writer=$!; ";
 
     private int _looks;
 
@@ -85,7 +85,7 @@ public sealed class SnapshotTests(DiskGuestFiles files) : IClassFixture<DiskGues
         string look = $"look-{++_looks}";
         using Process xm = host.Start("xm", ["snapshot-revert", "-c", "s", snapshot]);
         await xm.StandardInput.WriteLineAsync(
-            "kill -STOP %1; a=$(cat /a/n); b=$(cat /b/n); kill -CONT %1; while [ $(cat /b/n) -lt $((b + 3)) ]; do :; done; "
+            "kill -STOP %1; until grep -q '^State:.T' /proc/$writer/status; do :; done; a=$(cat /a/n); b=$(cat /b/n); kill -CONT %1; while [ $(cat /b/n) -lt $((b + 3)) ]; do :; done; "
             + $"echo {look[..2]}''{look[2..]} apart=$((a - b)) $(md5sum -c /a/sum) $({KernelTrouble.Count}) $state.$(cat /a/state).$(cat /b/state)");
         string[] said = (await GuestConsole.ReadUntilAsync(xm, look + " ")).Split(' ');
         Assert.Contains(said[1], (string[])["apart=0", "apart=1"]);

@@ -71,9 +71,14 @@ internal sealed class DeviceTree(LocalStore store)
     });
 
     /// <summary>Removes both directories of a device, and those above that are empty then.</summary>
-    public void Remove(int domain, string kind, string id) => store.Transact(nodes =>
+    public void Remove(int domain, string kind, string id) => Remove(FrontPath(domain, kind, id), BackPath(domain, kind, id));
+
+    /// <summary>Removes a front end's directory: Linux takes the device out of its tree.</summary>
+    public void RemoveFront(int domain, string kind, string id) => Remove(FrontPath(domain, kind, id));
+
+    private void Remove(params string[] paths) => store.Transact(nodes =>
     {
-        foreach (string path in (string[])[FrontPath(domain, kind, id), BackPath(domain, kind, id)])
+        foreach (string path in paths)
         {
             nodes.Remove(path);
             string parent = XenStorePath.Parent(path);

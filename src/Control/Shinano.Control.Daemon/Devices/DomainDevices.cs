@@ -23,7 +23,12 @@ internal sealed class DomainDevices(
     private static readonly TimeSpan ForgetPatience = TimeSpan.FromSeconds(30);
     private static readonly TimeSpan ForgetPause = TimeSpan.FromMilliseconds(20);
 
-    private const int MostAttempts = 5;
+    /// <summary>From a new interface's appearance until a guest's driver begins with it: a busy guest on a busy host.</summary>
+    private static readonly TimeSpan TakeUpPatience = TimeSpan.FromSeconds(20);
+
+    /// <summary>Linux: XENNET_TIMEOUT is 5 s, of the guest's time.</summary>
+    private static readonly TimeSpan LeastAbsence = TimeSpan.FromSeconds(6);
+    private static readonly TimeSpan MostAbsence = TimeSpan.FromSeconds(60);
 
     // public/io/xenbus.h: states of a front end.
     private const string Initialising = "1";
@@ -54,6 +59,7 @@ internal sealed class DomainDevices(
     {
         DevicePlan next = networks.Plan(vif);
         (string kind, string id) = (next.Spec.Kind, next.Spec.Id);
+        bool hasDriver = tree.IsWatched(entry.Id, kind, id);
         try
         {
             tree.Change(entry.Id, kind, id, [("online", "0")]);
@@ -65,27 +71,35 @@ internal sealed class DomainDevices(
             // It let go before.
         }
 
-        await UnderGateAsync(() => FinishAsync(entry, kind, id));
-        await WhileAsync(() => tree.IsWatched(entry.Id, kind, id));
-
-        for (int attempt = 1; ; attempt++)
+        // Linux: xenbus_dev_remove stops watching and reads the back end's state once; xennet_bus_close waits for ever unless that is 6 then, or becomes 5 or 6, or goes.
+        // So the front end's directory goes first, and the back end's last state stays until the new one's takes its place.
+        tree.RemoveFront(entry.Id, kind, id);
+        await WhileAsync(() => tree.IsWatched(entry.Id, kind, id), ForgetPatience);
+        for (TimeSpan absence = LeastAbsence; ; absence *= 2)
         {
             await UnderGateAsync(async () =>
             {
-                await AttachAsync(entry, next, cancellationToken);
+                await ForgetAsync(entry, kind, id);
+                await PlugInAsync(entry, next, cancellationToken);
                 entry.Update(record => record with
                 {
                     Configuration = record.Configuration with { Vifs = [.. record.Configuration.Vifs.Where(other => other.Number != vif.Number), vif] },
                 });
             });
-            await WhileAsync(() => tree.ReadFront(entry.Id, kind, id, "state") is Initialising or Closing);
-            if (tree.ReadFront(entry.Id, kind, id, "state") != Closed || attempt == MostAttempts)
+            if (!hasDriver)
             {
                 break;
             }
 
-            // Linux: xennet_remove and xenbus_dev_remove. The last that is done with the old device closes whatever has its number by then, without having looked at it.
+            await WhileAsync(() => tree.ReadFront(entry.Id, kind, id, "state") is Initialising or Closing, TakeUpPatience);
+            if (tree.ReadFront(entry.Id, kind, id, "state") is not (Initialising or Closing or Closed) || absence > MostAbsence)
+            {
+                break;
+            }
+
+            // It read the new one's state after all. It sees that there is none at the end of one of its waits of five seconds.
             await UnderGateAsync(() => DetachAsync(entry, kind, id, force: true, cancellationToken));
+            await WhileAsync(() => true, absence);
         }
 
         await UnderGateAsync(() =>
@@ -94,9 +108,9 @@ internal sealed class DomainDevices(
             return Task.CompletedTask;
         });
 
-        async Task WhileAsync(Func<bool> condition)
+        async Task WhileAsync(Func<bool> condition, TimeSpan patience)
         {
-            long limit = Environment.TickCount64 + (long)ForgetPatience.TotalMilliseconds;
+            long limit = Environment.TickCount64 + (long)patience.TotalMilliseconds;
             while (!entry.Ended && condition() && Environment.TickCount64 < limit)
             {
                 await Task.Delay(ForgetPause, cancellationToken);
@@ -124,13 +138,19 @@ internal sealed class DomainDevices(
     /// <exception cref="DomainFailureException">The script, or the domain process, refused.</exception>
     public async Task AttachAsync(DomainEntry entry, DevicePlan plan, CancellationToken cancellationToken)
     {
-        DeviceSpec spec = plan.Spec;
-        string back = DeviceTree.BackPath(entry.Id, spec.Kind, spec.Id);
-        if (tree.ReadBack(entry.Id, spec.Kind, spec.Id, "state") is not null)
+        if (tree.ReadBack(entry.Id, plan.Spec.Kind, plan.Spec.Id, "state") is not null)
         {
-            throw new DomainFailureException(DomainFailureCode.Duplicate, $"domain '{entry.Record.Name}' has a device {spec.Kind}/{spec.Id} already");
+            throw new DomainFailureException(DomainFailureCode.Duplicate, $"domain '{entry.Record.Name}' has a device {plan.Spec.Kind}/{plan.Spec.Id} already");
         }
 
+        await PlugInAsync(entry, plan, cancellationToken);
+    }
+
+    /// <summary>Attaches a device over whatever nodes an earlier one of its number has left.</summary>
+    private async Task PlugInAsync(DomainEntry entry, DevicePlan plan, CancellationToken cancellationToken)
+    {
+        DeviceSpec spec = plan.Spec;
+        string back = DeviceTree.BackPath(entry.Id, spec.Kind, spec.Id);
         if (plan.PrepareAsync is { } prepare)
         {
             plan = await prepare(entry, plan.RestoredFront is not null, cancellationToken) with { RestoredFront = plan.RestoredFront };
@@ -223,22 +243,27 @@ internal sealed class DomainDevices(
     /// <summary>A back end has ended: its nodes go, if they are still there.</summary>
     private async Task FinishAsync(DomainEntry entry, string kind, string id)
     {
+        await ForgetAsync(entry, kind, id);
+        tree.Remove(entry.Id, kind, id);
+    }
+
+    /// <summary>A back end has ended: what it had of the host goes, and its part of the configuration, if its nodes are still there. They stay.</summary>
+    private async Task ForgetAsync(DomainEntry entry, string kind, string id)
+    {
         if (tree.ReadBack(entry.Id, kind, id, "state") is null)
         {
             return;
         }
 
-        string back = DeviceTree.BackPath(entry.Id, kind, id);
         try
         {
-            await scripts.RunAsync($"{kind}-event", "remove", kind, back, CancellationToken.None);
+            await scripts.RunAsync($"{kind}-event", "remove", kind, DeviceTree.BackPath(entry.Id, kind, id), CancellationToken.None);
         }
         catch (DomainFailureException e)
         {
             logger.LogWarning("domain {Id} '{Name}': {Message}", entry.Id, entry.Record.Name, e.Message);
         }
 
-        tree.Remove(entry.Id, kind, id);
         await networks.ReleaseAsync(entry.Id, kind, id);
         entry.Update(record => record with { Configuration = Without(record.Configuration, kind, id) });
         logger.LogInformation("domain {Id} '{Name}': device {Kind}/{Device} is detached", entry.Id, entry.Record.Name, kind, id);

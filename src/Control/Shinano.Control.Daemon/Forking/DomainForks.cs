@@ -177,7 +177,9 @@ internal sealed class DomainForks(
     {
         DomainRecord parent = fork.Parent.Record;
         DomainConfiguration configuration = fork.Description.Configuration;
-        VifConfiguration[] vifs = [.. parent.AwaitedVifs, .. configuration.Vifs];
+
+        // A copy whose own interface is just being plugged in has it in both.
+        VifConfiguration[] vifs = [.. parent.AwaitedVifs.Concat(configuration.Vifs).DistinctBy(vif => vif.Number)];
         SavedDescription copy = fork.Description with
         {
             Name = name,
