@@ -11,7 +11,6 @@ public sealed class PerfStatTests(GuestFiles files) : IClassFixture<GuestFiles>
 
     [Theory]
     [InlineData("translator", "code_cache = 16", 16L << 20)]
-    [InlineData("translator", "", 256L << 20)]
     [InlineData("interpreter", "", null)]
     public async Task A_busy_guest_counts_up(string engine, string setting, long? codeCache)
     {

@@ -5,7 +5,7 @@ namespace Shinano.Guests.Tests;
 
 /// <summary>
 /// The stress program's checks of the CPU: generated and self-modifying code, exceptions at exact places, single step, debug registers, locks, stacks, mappings that
-/// change under running code. They pass on the host's CPU first; then in a guest, on each engine and with 1, 2 and 4 vCPUs. One round by default;
+/// change under running code. They pass on the host's CPU first; then in guests, on each engine and with 1, 2 and 4 vCPUs (<see cref="GuestEngine.With"/>). One round by default;
 /// SHINANO_CPU_CHECK_SECONDS=120 goes on for as long.
 /// </summary>
 [Collection(GuestRun.Sequence)]
@@ -22,19 +22,7 @@ public sealed class CpuCheckTests(ITestOutputHelper output) : IDisposable
     private static int Seconds =>
         int.TryParse(Environment.GetEnvironmentVariable("SHINANO_CPU_CHECK_SECONDS"), CultureInfo.InvariantCulture, out var seconds) ? seconds : 0;
 
-    public static TheoryData<string, int> Combinations()
-    {
-        TheoryData<string, int> data = [];
-        foreach (var engine in GuestEngine.All)
-        {
-            foreach (var vcpus in (int[])[1, 2, 4])
-            {
-                data.Add(engine, vcpus);
-            }
-        }
-
-        return data;
-    }
+    public static TheoryData<string, int> Combinations() => GuestEngine.With(1, 2, 4);
 
     public void Dispose() => temporary.Delete(recursive: true);
 

@@ -10,17 +10,7 @@ public sealed class GdbTests(ITestOutputHelper output) : IDisposable
 
     private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
 
-    public static TheoryData<string, int> Combinations()
-    {
-        TheoryData<string, int> data = [];
-        foreach (var engine in GuestEngine.All)
-        {
-            data.Add(engine, 1);
-            data.Add(engine, 2);
-        }
-
-        return data;
-    }
+    public static TheoryData<string, int> Combinations() => GuestEngine.With(1, 2);
 
     public void Dispose() => temporary.Delete(recursive: true);
 

@@ -27,6 +27,28 @@ internal static class GuestEngine
         }
     }
 
+    /// <summary>
+    /// The engines with numbers of vCPUs, which are dealt out among the engines from the last of both; SHINANO_BOOT_MATRIX=all has every number on every engine.
+    /// </summary>
+    public static TheoryData<string, int> With(params int[] vcpus)
+    {
+        bool isWhole = Environment.GetEnvironmentVariable("SHINANO_BOOT_MATRIX") == "all";
+        IReadOnlyList<string> engines = All;
+        TheoryData<string, int> data = [];
+        for (int engine = 0; engine < engines.Count; engine++)
+        {
+            for (int number = 0; number < vcpus.Length; number++)
+            {
+                if (isWhole || (vcpus.Length - 1 - number) % engines.Count == engines.Count - 1 - engine)
+                {
+                    data.Add(engines[engine], vcpus[number]);
+                }
+            }
+        }
+
+        return data;
+    }
+
     /// <summary>What tells the machine to use an engine.</summary>
     public static string[] Arguments(string? engine) => engine is null ? [] : ["--engine", engine];
 }
