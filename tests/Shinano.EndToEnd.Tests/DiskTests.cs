@@ -42,6 +42,7 @@ public sealed class DiskTests(DiskGuestFiles files) : IClassFixture<DiskGuestFil
     [Fact]
     public async Task A_file_system_of_the_hosts_is_mounted_filled_and_found_in_order()
     {
+        Host.SkipUnlessAll();
         Assert.SkipUnless(File.Exists("/usr/sbin/mkfs.ext4"), "mkfs.ext4 (e2fsprogs) is not installed");
         await using Host host = Host.Create();
         string image = Path.Combine(host.Home, "fs.img");
@@ -90,6 +91,7 @@ public sealed class DiskTests(DiskGuestFiles files) : IClassFixture<DiskGuestFil
     [Fact]
     public async Task What_was_synced_outlives_the_domain_process()
     {
+        Host.SkipUnlessAll();
         await using Host host = Host.Create();
         string image = Path.Combine(host.Home, "sync.img");
         await File.WriteAllBytesAsync(image, new byte[DiskSize], Cancellation);

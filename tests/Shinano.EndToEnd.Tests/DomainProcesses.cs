@@ -4,11 +4,8 @@ namespace Shinano.EndToEnd.Tests;
 internal static class DomainProcesses
 {
     /// <summary>The process of the only domain.</summary>
-    public static int OfDomain(Host host) => Find(host, "Shinano.Machine.dll\0domain");
+    public static int OfDomain(Host host) => host.Processes().Single(id => Words(id).Contains("Shinano.Machine.dll\0domain", StringComparison.Ordinal));
 
-    public static int OfXend(Host host) => Find(host, "Shinano.Control.Daemon.dll");
-
-    private static int Find(Host host, string words) => host.Processes().Single(id => Words(id).Contains(words, StringComparison.Ordinal));
 
     private static string Words(int id)
     {

@@ -12,6 +12,9 @@ internal sealed class Host : IAsyncDisposable
 
     private Host(string home) => Home = home;
 
+    /// <summary>The usual engine; others by name (SHINANO_GUEST_ENGINES=interpreter,translator).</summary>
+    public static TheoryData<string> Engines => [.. (Environment.GetEnvironmentVariable("SHINANO_GUEST_ENGINES") ?? "translator").Split(',')];
+
     public string Home { get; }
 
     /// <summary>Network namespace, of ip-netns(8), that everything runs in; null for the test's own.</summary>
@@ -44,6 +47,9 @@ internal sealed class Host : IAsyncDisposable
             chown.WaitForExit();
         }
     }
+
+    /// <summary>Skips a test of what others show in passing, unless all are asked for by name (SHINANO_END_TO_END=all).</summary>
+    public static void SkipUnlessAll() => Assert.SkipUnless(Environment.GetEnvironmentVariable("SHINANO_END_TO_END") == "all", "SHINANO_END_TO_END=all has this, too");
 
     /// <summary>Runs a launcher of bin/ and waits for its end.</summary>
     public async Task<ToolResult> RunAsync(string tool, string[] arguments, string? input = null)

@@ -19,25 +19,13 @@ public sealed class LifecycleTests(GuestFiles files) : IClassFixture<GuestFiles>
         Assert.DoesNotContain("one", Succeeded(await host.XmAsync("list")).Output, StringComparison.Ordinal);
     }
 
-    [Theory]
-    [InlineData("poweroff -f", 0)]
-    [InlineData("echo c > /proc/sysrq-trigger", null)]
-    public async Task The_exit_code_of_an_attached_creation_tells_how_the_domain_ended(string command, int? code)
+    [Fact]
+    public async Task An_attached_creation_tells_that_the_domain_crashed()
     {
         await using Host host = Host.Create();
         string path = host.Configuration("ends", $"memory = 128\non_crash = \"destroy\"\n{files.Boot}");
-        ToolResult result = await host.RunAsync("xm", ["create", "-c", path], command + "\n");
-        Assert.True(code is null ? result.ExitCode != 0 : result.ExitCode == code, result.ToString());
-    }
-
-    [Fact]
-    public async Task The_guest_sees_the_vcpus_that_were_configured()
-    {
-        await using Host host = Host.Create();
-        string path = host.Configuration("smp", $"memory = 256\nvcpus = 4\n{files.Boot}");
-        ToolResult result = await host.RunAsync("xm", ["create", "-c", path], "echo cpus=$(grep -c ^processor /proc/cpuinfo); poweroff -f\n");
-        Assert.True(result.ExitCode == 0, result.ToString());
-        Assert.Contains("cpus=4", result.Output, StringComparison.Ordinal);
+        ToolResult result = await host.RunAsync("xm", ["create", "-c", path], "echo c > /proc/sysrq-trigger\n");
+        Assert.True(result.ExitCode != 0, result.ToString());
     }
 
     /// <summary>Ten by name (SHINANO_DOMAINS=10); a few in every run.</summary>

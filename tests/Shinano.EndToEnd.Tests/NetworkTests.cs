@@ -50,6 +50,7 @@ public sealed class NetworkTests(NetworkGuestFiles files) : IClassFixture<Networ
     [Fact]
     public async Task The_quickstart_has_a_network_when_it_is_asked_for()
     {
+        Host.SkipUnlessAll();
         _ = files.Boot;
         await using Host host = Host.Create();
         ToolResult result = await host.RunAsync(

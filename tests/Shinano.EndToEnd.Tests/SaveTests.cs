@@ -14,11 +14,8 @@ public sealed class SaveTests(SaveGuestFiles files) : IClassFixture<SaveGuestFil
 
     private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
 
-    /// <summary>The usual engine; others by name (SHINANO_GUEST_ENGINES=interpreter,translator).</summary>
-    public static TheoryData<string> Engines => [.. (Environment.GetEnvironmentVariable("SHINANO_GUEST_ENGINES") ?? "translator").Split(',')];
-
     [Theory]
-    [MemberData(nameof(Engines))]
+    [MemberData(nameof(Host.Engines), MemberType = typeof(Host))]
     public async Task A_guest_with_two_vcpus_goes_on_where_it_was_saved(string engine)
     {
         await using Host host = Host.Create();
@@ -154,6 +151,7 @@ public sealed class SaveTests(SaveGuestFiles files) : IClassFixture<SaveGuestFil
         using Conversation console = new(xm);
         await console.TypeAsync("dmesg -c >/dev/null; (while :; do :; done) & echo bu''sy=1\n");
         await console.UntilAsync("busy=1");
+
         // In xend's place, as far as it comes. It lives until the guest's requests at xenstore are answered.
         using (Socket socket = new(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified))
         {

@@ -5,9 +5,9 @@ namespace Shinano.EndToEnd.Tests;
 /// <summary>Snapshots of a domain, memory and two disks together: taken while it writes, and reverted to in an order of one's own.</summary>
 public sealed class SnapshotTests(DiskGuestFiles files) : IClassFixture<DiskGuestFiles>
 {
-    /// <summary>One number goes to memory and both disks, over and over: wherever the guest is stopped, they are at most one apart.</summary>
+    /// <summary>One number goes to memory and both disks, over and over, in one step each: wherever the guest is stopped, they are at most one apart.</summary>
     private const string Writes =
-        "(i=0; while :; do i=$((i+1)); echo $i >/a/n; sync; echo $i >/b/n; sync; done) & writer=$!; ";
+        "(i=0; while :; do i=$((i+1)); echo $i 1<>/a/n; sync; echo $i 1<>/b/n; sync; done) & writer=$!; ";
 
     private int _looks;
 
