@@ -12,9 +12,6 @@ internal sealed class Host : IAsyncDisposable
 
     private Host(string home) => Home = home;
 
-    /// <summary>The usual engine; others by name (SHINANO_GUEST_ENGINES=interpreter,translator).</summary>
-    public static TheoryData<string> Engines => [.. (Environment.GetEnvironmentVariable("SHINANO_GUEST_ENGINES") ?? "translator").Split(',')];
-
     public string Home { get; }
 
     /// <summary>Network namespace, of ip-netns(8), that everything runs in; null for the test's own.</summary>

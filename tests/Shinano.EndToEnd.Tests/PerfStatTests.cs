@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Runtime.Intrinsics.X86;
 using System.Text.Json;
+using Shinano.Guests;
 
 namespace Shinano.EndToEnd.Tests;
 
@@ -10,7 +11,7 @@ public sealed class PerfStatTests(GuestFiles files) : IClassFixture<GuestFiles>
     private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
 
     [Theory]
-    [MemberData(nameof(Host.Engines), MemberType = typeof(Host))]
+    [MemberData(nameof(GuestEngine.Usual), MemberType = typeof(GuestEngine))]
     public async Task A_busy_guest_counts_up(string engine)
     {
         long? codeCache = engine == "translator" ? 16L << 20 : null;

@@ -3,6 +3,7 @@ using System.Net;
 using System.Net.Sockets;
 using System.Text;
 using Shinano.Control.Api.Domains;
+using Shinano.Guests;
 using StreamJsonRpc;
 
 namespace Shinano.EndToEnd.Tests;
@@ -15,7 +16,7 @@ public sealed class SaveTests(SaveGuestFiles files) : IClassFixture<SaveGuestFil
     private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
 
     [Theory]
-    [MemberData(nameof(Host.Engines), MemberType = typeof(Host))]
+    [MemberData(nameof(GuestEngine.Usual), MemberType = typeof(GuestEngine))]
     public async Task A_guest_with_two_vcpus_goes_on_where_it_was_saved(string engine)
     {
         await using Host host = Host.Create();
