@@ -16,7 +16,7 @@ internal sealed class Benchmark(Options options)
             Console.Error.WriteLine("preparing the guest ...");
             GuestFiles files = await GuestFiles.PrepareAsync(
                 directory, new GuestPackageCache(ShinanoPaths.Current.CacheDirectory), cancellation).ConfigureAwait(false);
-            string machine = Path.Combine(options.Repository, "src/Machine/Shinano.Machine/bin/Debug/net10.0/Shinano.Machine.dll");
+            string machine = Path.Combine(options.Repository, "artifacts/programs/Debug/Shinano.Machine.dll");
             Guests guests = new(files, machine, options.Limit);
             List<Column> columns = [];
             foreach (Column column in options.Columns)

@@ -11,7 +11,7 @@ internal sealed class CliHome : IAsyncDisposable
     public string Directory { get; }
 
     /// <summary>The xend that commands start and expect.</summary>
-    public string Xend { get; set; } = Built("src/Control", "Shinano.Control.Daemon");
+    public string Xend { get; set; } = RepositoryRoot.Program("Shinano.Control.Daemon");
 
     private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
 
@@ -36,7 +36,7 @@ internal sealed class CliHome : IAsyncDisposable
     /// <summary>Runs a tool with <paramref name="input"/> as a pipe on its standard input.</summary>
     public async Task<CliResult> RunAsync(string input, string tool, params string[] arguments)
     {
-        ProcessStartInfo start = new("dotnet", [Built("src/Cli", "Shinano.Cli"), tool, .. arguments])
+        ProcessStartInfo start = new("dotnet", [RepositoryRoot.Program("Shinano.Cli"), tool, .. arguments])
         {
             WorkingDirectory = Directory,
             RedirectStandardInput = true,
@@ -46,7 +46,7 @@ internal sealed class CliHome : IAsyncDisposable
         start.Environment["SHINANO_HOME"] = Directory;
         start.Environment["SHINANO_XEND"] = Xend;
         start.Environment["SHINANO_WARM_DOMAINS"] = "0";
-        start.Environment["SHINANO_MACHINE"] = Built("tests", "Shinano.Control.FakeDomain");
+        start.Environment["SHINANO_MACHINE"] = RepositoryRoot.Program("Shinano.Control.FakeDomain");
         using Process process = Process.Start(start)!;
         Task<string> output = process.StandardOutput.ReadToEndAsync(Cancellation);
         Task<string> error = process.StandardError.ReadToEndAsync(Cancellation);
@@ -67,13 +67,5 @@ internal sealed class CliHome : IAsyncDisposable
 
         await RunAsync("", "xend", "stop");
         System.IO.Directory.Delete(Directory, recursive: true);
-    }
-
-    private static string Built(string folder, string project)
-    {
-        string own = Path.TrimEndingDirectorySeparator(AppContext.BaseDirectory);
-        string framework = Path.GetFileName(own);
-        string configuration = Path.GetFileName(Path.GetDirectoryName(own)!);
-        return Path.Combine(RepositoryRoot.Path, folder, project, "bin", configuration, framework, $"{project}.dll");
     }
 }

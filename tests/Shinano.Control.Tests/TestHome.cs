@@ -4,6 +4,7 @@ using Shinano.Control.Api.Xend;
 using Shinano.Control.Daemon;
 using Shinano.Control.Daemon.Networks;
 using Shinano.Linux;
+using Shinano.Repository;
 
 namespace Shinano.Control.Tests;
 
@@ -16,8 +17,8 @@ internal sealed class TestHome : IAsyncDisposable
 
     static TestHome()
     {
-        Environment.SetEnvironmentVariable(ProgramLocator.MachineVariable, Built("tests", "Shinano.Control.FakeDomain"));
-        Environment.SetEnvironmentVariable(ProgramLocator.SwitchVariable, Built("src/Network", "Shinano.Network.Switch"));
+        Environment.SetEnvironmentVariable(ProgramLocator.MachineVariable, RepositoryRoot.Program("Shinano.Control.FakeDomain"));
+        Environment.SetEnvironmentVariable(ProgramLocator.SwitchVariable, RepositoryRoot.Program("Shinano.Network.Switch"));
 
         // No test here needs one, and none is to be fetched for them.
         string passt = Path.Combine(System.IO.Directory.CreateTempSubdirectory("sc-passt-").FullName, "passt");
@@ -92,7 +93,7 @@ internal sealed class TestHome : IAsyncDisposable
 
     public Process StartXendProcess()
     {
-        ProcessStartInfo start = new(ProgramLocator.DotnetHost, [Built("src/Control", "Shinano.Control.Daemon")]) { RedirectStandardError = true };
+        ProcessStartInfo start = new(ProgramLocator.DotnetHost, [RepositoryRoot.Program("Shinano.Control.Daemon")]) { RedirectStandardError = true };
         start.Environment["SHINANO_HOME"] = Directory;
         start.Environment[Daemon.Migration.FaultPoint.Variable] = Fault;
         start.Environment["SHINANO_WARM_DOMAINS"] = "0";
@@ -196,15 +197,5 @@ internal sealed class TestHome : IAsyncDisposable
         TestHome home = new(System.IO.Directory.CreateTempSubdirectory("sc-").FullName);
         File.WriteAllText(home.Kernel, "not looked at");
         return home;
-    }
-
-    /// <summary>bin/CONFIGURATION/FRAMEWORK of a sibling project of this one.</summary>
-    private static string Built(string folder, string project)
-    {
-        string own = Path.TrimEndingDirectorySeparator(AppContext.BaseDirectory);
-        string framework = Path.GetFileName(own);
-        string configuration = Path.GetFileName(Path.GetDirectoryName(own)!);
-        string root = Path.GetFullPath(Path.Combine(own, "..", "..", "..", "..", ".."));
-        return Path.Combine(root, folder, project, "bin", configuration, framework, $"{project}.dll");
     }
 }

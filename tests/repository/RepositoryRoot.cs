@@ -6,6 +6,13 @@ internal static class RepositoryRoot
     /// <summary>Absolute path of the directory with Shinano.slnx.</summary>
     public static string Path { get; } = Find();
 
+    /// <summary>A program of the tree, as it is run: built with the same configuration as the running test.</summary>
+    public static string Program(string project)
+    {
+        string configuration = System.IO.Path.GetFileName(System.IO.Path.GetDirectoryName(System.IO.Path.TrimEndingDirectorySeparator(AppContext.BaseDirectory))!);
+        return System.IO.Path.Combine(Path, "artifacts", "programs", configuration, $"{project}.dll");
+    }
+
     private static string Find()
     {
         string? folder = AppContext.BaseDirectory;

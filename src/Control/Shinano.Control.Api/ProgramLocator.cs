@@ -12,11 +12,11 @@ public static class ProgramLocator
     /// <summary>Names the switch's program.</summary>
     public const string SwitchVariable = "SHINANO_SWITCH";
 
-    public static string Machine => Find(MachineVariable, "Machine", "Shinano.Machine");
+    public static string Machine => Find(MachineVariable, "Shinano.Machine");
 
-    public static string Xend => Find(XendVariable, "Control", "Shinano.Control.Daemon");
+    public static string Xend => Find(XendVariable, "Shinano.Control.Daemon");
 
-    public static string Switch => Find(SwitchVariable, "Network", "Shinano.Network.Switch");
+    public static string Switch => Find(SwitchVariable, "Shinano.Network.Switch");
 
     /// <summary>The dotnet host this process runs under, so that children use the same one.</summary>
     public static string DotnetHost =>
@@ -25,23 +25,22 @@ public static class ProgramLocator
         : Environment.GetEnvironmentVariable("DOTNET_ROOT") is { Length: > 0 } root ? Path.Combine(root, "dotnet")
         : "dotnet";
 
-    private static string Find(string variable, string layer, string project)
+    private static string Find(string variable, string project)
     {
         if (Environment.GetEnvironmentVariable(variable) is { Length: > 0 } named)
         {
             return Path.GetFullPath(named);
         }
 
-        // Installed: lib/shinano/PROJECT/PROJECT.dll beside our own directory. Built: src/LAYER/PROJECT/bin/CONFIGURATION/FRAMEWORK/.
+        // Installed, and in the source tree's artifacts/programs/CONFIGURATION: beside this one.
         string own = Path.TrimEndingDirectorySeparator(AppContext.BaseDirectory);
-        List<string> candidates = [Path.Combine(own, $"{project}.dll"), Path.Combine(own, "..", project, $"{project}.dll")];
-        string framework = Path.GetFileName(own);
+        List<string> candidates = [Path.Combine(own, $"{project}.dll")];
         string configuration = Path.GetFileName(Path.GetDirectoryName(own) ?? "");
         for (DirectoryInfo? directory = new(own); directory is not null; directory = directory.Parent)
         {
             if (File.Exists(Path.Combine(directory.FullName, "Shinano.slnx")))
             {
-                candidates.Add(Path.Combine(directory.FullName, "src", layer, project, "bin", configuration, framework, $"{project}.dll"));
+                candidates.Add(Path.Combine(directory.FullName, "artifacts", "programs", configuration, $"{project}.dll"));
                 break;
             }
         }

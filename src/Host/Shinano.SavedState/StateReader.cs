@@ -70,4 +70,13 @@ public sealed class StateReader(ReadOnlyMemory<byte> bytes)
             throw Senseless(otherwise);
         }
     }
+
+    /// <summary>The same; the text is put together only when it is needed.</summary>
+    public static void Demand(bool condition, [InterpolatedStringHandlerArgument(nameof(condition))] ref SenselessMessage otherwise)
+    {
+        if (!condition)
+        {
+            throw Senseless(otherwise.ToStringAndClear());
+        }
+    }
 }

@@ -1,5 +1,9 @@
+using System.Globalization;
 using Shinano.Control.Api.Domains;
 using Shinano.Control.Api.Domains.Devices;
+using Shinano.Linux;
+using Shinano.Storage;
+using Shinano.Storage.Pools;
 using Shinano.Storage.Qcow2;
 using Shinano.XenStore.Protocol;
 
@@ -12,6 +16,7 @@ namespace Shinano.Machine.Warm;
 internal static class WarmUp
 {
     private const long MemoryBytes = 8 << 20;
+    private const string DiskId = "51712";
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(60);
 
     /// <param name="directory">An empty directory for sockets, and this alone.</param>
@@ -25,28 +30,62 @@ internal static class WarmUp
             DomainBuildResult built = await first.BuildAsync().WaitAsync(Patience).ConfigureAwait(false);
             await first.Process.SuspendAsync(CancellationToken.None).WaitAsync(Patience).ConfigureAwait(false);
             await first.Process.OfferForkAsync(offer, CancellationToken.None).WaitAsync(Patience).ConfigureAwait(false);
-            await using WarmUpDomain second = new(SpecOf(directory, "b", kernel) with { Fork = offer });
+            DomainSpec copy = SpecOf(directory, "b", kernel) with { Fork = offer };
+            DomainSpecFile.Write(Path.Combine(directory, "spec"), copy);
+            using RehearsalStore store = new(copy.XenStoreRelaySocketPath, FrontEndNodes(copy));
+            await using WarmUpDomain second = new(DomainSpecFile.Read(Path.Combine(directory, "spec")));
             _ = await second.BuildAsync().WaitAsync(Patience).ConfigureAwait(false);
             _ = await second.Process.GetStatusAsync(CancellationToken.None).WaitAsync(Patience).ConfigureAwait(false);
-            using CancellationTokenSource enough = new();
-            Task attached = second.Process.AttachDeviceAsync(DiskOf(directory), enough.Token);
+            await RehearseVolumesAsync(directory).ConfigureAwait(false);
+            await second.Process.AttachDeviceAsync(DiskOf(directory), CancellationToken.None).WaitAsync(Patience).ConfigureAwait(false);
             await second.Process.UnpauseAsync(CancellationToken.None).WaitAsync(Patience).ConfigureAwait(false);
             await second.HasShutDown.WaitAsync(Patience).ConfigureAwait(false);
-
-            // There is no xenstore that the disk could come up with.
-            await enough.CancelAsync().ConfigureAwait(false);
-            await attached.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         }
 
         // What was needed for that is not the next domain's to keep.
         GC.Collect(GC.MaxGeneration, GCCollectionMode.Aggressive, blocking: true, compacting: true);
     }
 
+    /// <summary>
+    /// The disk as a guest left it that was copied, connected. Its ring is the page of the guest's xenstore, whose event channel is taken: the disk comes as far as that.
+    /// </summary>
+    private static Dictionary<string, string> FrontEndNodes(DomainSpec spec)
+    {
+        string back = string.Create(CultureInfo.InvariantCulture, $"/local/domain/0/backend/vbd/{spec.DomainId}/{DiskId}");
+        string front = string.Create(CultureInfo.InvariantCulture, $"/local/domain/{spec.DomainId}/device/vbd/{DiskId}");
+        return new()
+        {
+            [$"{back}/frontend"] = front,
+            [$"{back}/online"] = "1",
+            [$"{back}/state"] = "1",
+            [$"{front}/state"] = "4",
+            [$"{front}/protocol"] = "x86_64-abi",
+            [$"{front}/feature-persistent"] = "1",
+            [$"{front}/ring-ref"] = "1",
+            [$"{front}/event-channel"] = "1",
+        };
+    }
+
+    /// <summary>A volume that begins at another's snapshot, as a copy's does.</summary>
+    private static async Task RehearseVolumesAsync(string directory)
+    {
+        VolumePools pools = new(ShinanoPaths.Under(Path.Combine(directory, "volumes")));
+        VolumeName volume = VolumeName.Parse($"{VolumePools.DefaultPool}/a", "create");
+        VolumeName snapshot = VolumeName.ParseSnapshot($"{volume}@b", "create");
+        VolumeName clone = VolumeName.Parse($"{VolumePools.DefaultPool}/c", "create");
+        DirectoryPool pool = pools.GetDirectoryPool(volume, "create");
+        await pool.CreateAsync(volume, 1 << 20).ConfigureAwait(false);
+        await pool.SnapshotAsync(snapshot).ConfigureAwait(false);
+        await pool.CloneAsync(snapshot, clone).ConfigureAwait(false);
+        IBlockImage image = await pools.OpenAsync(clone.ToString(), readOnly: false).ConfigureAwait(false);
+        await image.DisposeAsync().ConfigureAwait(false);
+    }
+
     private static DiskDeviceSpec DiskOf(string directory)
     {
         string image = Path.Combine(directory, "image");
         Qcow2Format.Create(image, 1 << 20);
-        return new DiskDeviceSpec { Id = "51712", VirtualDevice = "xvda", Path = image, Format = DiskImageFormat.Qcow2 };
+        return new DiskDeviceSpec { Id = DiskId, VirtualDevice = "xvda", Path = image, Format = DiskImageFormat.Qcow2 };
     }
 
     private static DomainSpec SpecOf(string directory, string name, string kernel) => new()
@@ -60,7 +99,7 @@ internal static class WarmUp
         MaxVcpus = 1,
         KernelPath = kernel,
         ControlSocketPath = Path.Combine(directory, $"{name}.control"),
-        XenStoreRelaySocketPath = Path.Combine(directory, "nobody"),
+        XenStoreRelaySocketPath = Path.Combine(directory, "store"),
         XenStoreToken = RelayToken.Create().ToText(),
         Console = new ConsoleSpec { SocketPath = Path.Combine(directory, $"{name}.console") },
         LogDirectory = directory,
