@@ -105,7 +105,7 @@ public sealed class ForkTests
     {
         DirectoryInfo directory = Directory.CreateTempSubdirectory("shw");
         await WarmUp.RunAsync(directory.FullName);
-        Assert.Equal(["image", "kernel"], directory.EnumerateFileSystemInfos().Select(one => one.Name).Order());
+        Assert.Equal(["image", "kernel", "spec", "volumes"], directory.EnumerateFileSystemInfos().Select(one => one.Name).Order());
         directory.Delete(recursive: true);
     }
 

@@ -21,6 +21,14 @@ public sealed class StateWriter
         _bytes.Advance(Unsafe.SizeOf<T>());
     }
 
+    /// <summary>Room for bytes, which the caller fills before the next write.</summary>
+    public Span<byte> Reserve(int length)
+    {
+        Span<byte> place = _bytes.GetSpan(length)[..length];
+        _bytes.Advance(length);
+        return place;
+    }
+
     /// <summary>Writes a truth value as a byte, 0 or 1.</summary>
     public void PutFlag(bool value) => Put(value ? (byte)1 : (byte)0);
 

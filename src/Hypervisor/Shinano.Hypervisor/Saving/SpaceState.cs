@@ -1,3 +1,5 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
 using Shinano.Hypervisor.Mmu;
 using Shinano.SavedState;
 
@@ -65,11 +67,8 @@ internal static class SpaceState
         foreach (ulong[] frames in FramesOf(mmu.Space).Chunk(MostFrames))
         {
             StateWriter writer = new();
-            writer.PutAll(frames, (w, frame) =>
-            {
-                w.Put(frame);
-                w.Put(mmu.Space.GetM2P(frame));
-            });
+            writer.Put((uint)frames.Length);
+            Fill(MemoryMarshal.Cast<byte, NumberedFrame>(writer.Reserve(frames.Length * Unsafe.SizeOf<NumberedFrame>())), frames, mmu.Space);
             yield return writer;
         }
     }
@@ -100,16 +99,18 @@ internal static class SpaceState
     }
 
     /// <summary>Gives a space the guest's frames of one list.</summary>
+    /// <remarks>A copy of a domain waits for this: at once as fast as it gets, with the space's code in it.</remarks>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void LoadFrames(StateReader reader, MmuHypercalls mmu)
     {
         lock (mmu.MmuLock)
         {
             MachineSpace space = mmu.Space;
-            for (uint left = reader.GetCount(MostFrames); left > 0; left--)
+            int count = (int)reader.GetCount(MostFrames);
+            foreach (NumberedFrame one in MemoryMarshal.Cast<byte, NumberedFrame>(reader.Take(count * Unsafe.SizeOf<NumberedFrame>()).Span))
             {
-                ulong frame = reader.Get<ulong>();
-                StateReader.Demand(space.TryClaim(frame), $"machine frame {frame:x} cannot be the guest's");
-                space.SetM2P(frame, reader.Get<ulong>());
+                StateReader.Demand(space.TryClaim(one.Frame), $"machine frame {one.Frame:x} cannot be the guest's");
+                space.SetM2P(one.Frame, one.Pfn);
             }
         }
 
@@ -152,6 +153,15 @@ internal static class SpaceState
         }
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void Fill(Span<NumberedFrame> list, ulong[] frames, MachineSpace space)
+    {
+        for (int i = 0; i < frames.Length; i++)
+        {
+            list[i] = new NumberedFrame(frames[i], space.GetM2P(frames[i]));
+        }
+    }
+
     private static IEnumerable<ulong> FramesOf(MachineSpace space)
     {
         for (ulong frame = MachineSpace.FirstFrame; frame < space.FirstSharedFrame; frame++)
@@ -184,4 +194,7 @@ internal static class SpaceState
         while (error == PageTypes.Preempted);
         StateReader.Demand(error == 0, $"the page table in machine frame {frame:x} was refused with {error}");
     }
+
+    /// <summary>As a list has it: the machine frame and its pseudo-physical number.</summary>
+    private readonly record struct NumberedFrame(ulong Frame, ulong Pfn);
 }
