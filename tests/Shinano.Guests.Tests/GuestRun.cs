@@ -2,6 +2,7 @@ using System.Diagnostics;
 using System.Text;
 using Shinano.Control.GuestPackages;
 using Shinano.Linux;
+using Shinano.Repository;
 
 namespace Shinano.Guests;
 
@@ -46,7 +47,7 @@ internal sealed record GuestRun(int ExitCode, string Console, string Diagnostics
     public static async Task<GuestRun> RunAsync(
         QuickstartGuest guest, int vcpus, string memory, CancellationToken cancellation, string? engine = null)
     {
-        string machine = Path.Combine(AppContext.BaseDirectory, "Shinano.Machine.dll");
+        string machine = RepositoryRoot.Program("Shinano.Machine");
         ProcessStartInfo start = new(
             Environment.ProcessPath is { } path && Path.GetFileName(path) == "dotnet" ? path : "dotnet",
             [machine, "run", "--kernel", guest.KernelPath, "--ramdisk", guest.RamdiskPath, "--memory", memory,

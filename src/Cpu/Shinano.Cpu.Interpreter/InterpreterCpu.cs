@@ -36,6 +36,9 @@ internal unsafe class InterpreterCpu : VirtualCpu
 
     public PrivateSlots Slots => _slots;
 
+    /// <summary>For the vCPU's own walks.</summary>
+    public PagingStructureCache Walks { get; } = new();
+
     /// <inheritdoc/>
     public override ulong InstructionCount => _core->Count;
 
@@ -89,7 +92,11 @@ internal unsafe class InterpreterCpu : VirtualCpu
     }
 
     /// <inheritdoc/>
-    public override void FlushContext(int context) => LookAsideTables.Flush(_core, context);
+    public override void FlushContext(int context)
+    {
+        Walks.Clear();
+        LookAsideTables.Flush(_core, context);
+    }
 
     /// <inheritdoc/>
     public override void FlushContextButUpperHalf(int context, FrameFilter changed)
@@ -100,6 +107,7 @@ internal unsafe class InterpreterCpu : VirtualCpu
             return;
         }
 
+        Walks.Clear();
         LookAsideTables.FlushButUpperHalf(_core, context, changed, Engine.Memory);
     }
 
@@ -112,6 +120,7 @@ internal unsafe class InterpreterCpu : VirtualCpu
             return;
         }
 
+        Walks.Clear();
         LookAsideTables.FlushPage(_core, linear);
     }
 

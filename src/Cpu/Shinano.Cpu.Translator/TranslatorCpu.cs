@@ -372,7 +372,7 @@ internal unsafe class TranslatorCpu : InterpreterCpu
 
     /// <summary>Whether a write to an address would leave its page table entry as it is: only then a read may open the stack window, which is for both.</summary>
     private bool IsDirty(ulong address) =>
-        PageWalker.TryTranslate(Engine.Memory, WalkContext(), address, PageFaultErrors.None, out PageWalker.Translation found, out _)
+        PageWalker.TryTranslate(Engine.Memory, WalkContext(), address, PageFaultErrors.None, out PageWalker.Translation found, out _, Walks)
         && found.Writable
         && found.Dirty;
 

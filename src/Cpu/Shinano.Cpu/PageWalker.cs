@@ -24,9 +24,11 @@ public static class PageWalker
     /// <summary>Translates <paramref name="linear"/> for an access and sets accessed and dirty bits as the CPU does.</summary>
     /// <param name="access"><see cref="PageFaultErrors.Write"/>, <see cref="PageFaultErrors.InstructionFetch"/>, or None for a read.</param>
     /// <param name="error">On failure, the page fault's error code.</param>
+    /// <param name="cache">Where walks of this vCPU led before; it learns from this one.</param>
     /// <returns>False when the access faults. A walk that leaves the domain's memory faults as not present.</returns>
     public static bool TryTranslate(
-        GuestMemory memory, in Context context, ulong linear, PageFaultErrors access, out Translation translation, out PageFaultErrors error)
+        GuestMemory memory, in Context context, ulong linear, PageFaultErrors access, out Translation translation, out PageFaultErrors error,
+        PagingStructureCache? cache = null)
     {
         translation = default;
         bool write = (access & PageFaultErrors.Write) != 0;
@@ -39,11 +41,15 @@ public static class PageWalker
 
         while (true)
         {
-            ulong table = context.Root & PageTableEntry.AddressMask;
-            ulong rights = PageTableEntry.Writable | PageTableEntry.User;
-            ulong noExecute = 0;
+            ulong root = context.Root & PageTableEntry.AddressMask;
+            int level = 1;
+            if (cache is null || !cache.TryFind(root, linear, out ulong table, out ulong rights, out ulong noExecute))
+            {
+                (level, table, rights, noExecute) = (4, root, PageTableEntry.Writable | PageTableEntry.User, 0);
+            }
+
             bool raced = false;
-            for (int level = 4; ; level--)
+            for (; ; level--)
             {
                 ulong entryAddress = table + ((ulong)PageTableEntry.Index(linear, level) * 8);
                 if (!memory.TryReadUInt64(entryAddress, out ulong entry) || (entry & PageTableEntry.Present) == 0)
@@ -100,6 +106,10 @@ public static class PageWalker
                 }
 
                 table = entry & PageTableEntry.AddressMask;
+                if (level == 2)
+                {
+                    cache?.Enter(root, linear, table, rights, noExecute);
+                }
             }
 
             if (!raced)

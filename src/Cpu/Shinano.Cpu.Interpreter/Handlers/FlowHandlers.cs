@@ -177,7 +177,7 @@ internal static unsafe class FlowHandlers
         InterpreterCpu cpu = InterpreterCpu.Of(c);
         c->TlbMisses++;
         if (!PageWalker.TryTranslate(
-                cpu.Engine.Memory, cpu.WalkContext(), linear, PageFaultErrors.InstructionFetch, out found, out PageFaultErrors error)
+                cpu.Engine.Memory, cpu.WalkContext(), linear, PageFaultErrors.InstructionFetch, out found, out PageFaultErrors error, cpu.Walks)
             || !cpu.Engine.Memory.IsRam(found.Physical >> GuestMemory.PageShift))
         {
             fault = new CpuExit

@@ -212,7 +212,7 @@ internal static unsafe class SlowAccess
         GuestMemory memory = cpu.Engine.Memory;
         host = null;
         c->TlbMisses++;
-        if (!PageWalker.TryTranslate(memory, cpu.WalkContext(), address, access, out PageWalker.Translation found, out error)
+        if (!PageWalker.TryTranslate(memory, cpu.WalkContext(), address, access, out PageWalker.Translation found, out error, cpu.Walks)
             || !memory.TryGetHost(found.Physical, 1, out host))
         {
             return false;
