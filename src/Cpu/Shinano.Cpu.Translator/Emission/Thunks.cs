@@ -13,6 +13,10 @@ internal sealed unsafe class Thunks : IDisposable
     private const int Rsi = 6;
     private const int Rdi = 7;
 
+    /// <summary>VMOVAPS: to the register, to memory.</summary>
+    private const byte Load = 0x28;
+    private const byte Store = 0x29;
+
     /// <summary>Guest registers whose homes a C function may change.</summary>
     private static readonly int[] CallerSaved = [0, 1, 2, 4, 6, 7, 8, 15];
     private static readonly int[] CalleeSaved = [3, 5, 12, 13, 14];
@@ -173,18 +177,33 @@ internal sealed unsafe class Thunks : IDisposable
     }
 
     /// <summary>The guest's vector registers and MXCSR, whose exceptions are masked whenever translated code runs.</summary>
+    /// <remarks>
+    /// An SSE instruction in the form without VEX costs some hundred cycles while an upper half is in use (AMD, families 17h and 19h: Software Optimization Guide, "Mixing AVX
+    /// and SSE"; Intel before Skylake), so there is none here, and halves that are zero are left unused: a guest that has once used AVX goes on with SSE.
+    /// </remarks>
     private void LoadVector()
     {
         int lowOnly = _code.NewLabel();
         int done = _code.NewLabel();
         Test(NativeLayout.Xsave + CpuState.XstateBvOffset, 4);
         _code.JumpIf(HostCondition.Equal, lowOnly);
+        MoveAligned(Load, 0, High(0));
+        for (int i = 1; i < 16; i++)
+        {
+            // VORPS xmm0, xmm0, [m]: VEX.128.0F 56 /r.
+            Vex(OpcodeMap.Map0F, false, 0, 0x56, 0, 0, High(i));
+        }
+
+        // VPTEST xmm0, xmm0: VEX.128.66.0F38 17 /r.
+        _code.Bytes([0xC4, 0xE2, 0x79, 0x17, 0xC0]);
+        _code.JumpIf(HostCondition.Equal, lowOnly);
         for (int i = 0; i < 16; i++)
         {
-            MoveAligned(0x0F28, i, Low(i));
+            MoveAligned(Load, i, Low(i));
 
             // VINSERTF128 ymm, ymm, [m], 1: VEX.256.66.0F3A.W0 18 /r.
-            Vex256(0x18, i, i, NativeLayout.Xsave + CpuState.YmmHighOffset + (16 * i));
+            Vex(OpcodeMap.Map0F3A, true, 1, 0x18, i, i, High(i));
+            _code.Byte(1);
         }
 
         _code.Jump(done);
@@ -192,7 +211,7 @@ internal sealed unsafe class Thunks : IDisposable
         ZeroUpper();
         for (int i = 0; i < 16; i++)
         {
-            MoveAligned(0x0F28, i, Low(i));
+            MoveAligned(Load, i, Low(i));
         }
 
         _code.Bind(done);
@@ -207,7 +226,7 @@ internal sealed unsafe class Thunks : IDisposable
         _code.Op(0, false, 0x0FAE, 2, HostOperand.State(NativeLayout.HostMxcsr));
         for (int i = 0; i < 16; i++)
         {
-            MoveAligned(0x0F29, i, Low(i));
+            MoveAligned(Store, i, Low(i));
         }
 
         _code.CompareByte(HostOperand.State(NativeLayout.UsedVex), 0);
@@ -218,7 +237,8 @@ internal sealed unsafe class Thunks : IDisposable
         for (int i = 0; i < 16; i++)
         {
             // VEXTRACTF128 [m], ymm, 1: VEX.256.66.0F3A.W0 19 /r.
-            Vex256(0x19, i, 0, NativeLayout.Xsave + CpuState.YmmHighOffset + (16 * i));
+            Vex(OpcodeMap.Map0F3A, true, 1, 0x19, i, 0, High(i));
+            _code.Byte(1);
         }
 
         // From here on the state says that there are upper halves.
@@ -230,23 +250,28 @@ internal sealed unsafe class Thunks : IDisposable
         ZeroUpper();
     }
 
-    private static HostOperand Low(int register) => HostOperand.State(NativeLayout.Xsave + CpuState.XmmOffset + (16 * register));
+    private static int Low(int register) => NativeLayout.Xsave + CpuState.XmmOffset + (16 * register);
 
-    private void MoveAligned(int opcode, int register, HostOperand memory) => _code.Op(0, false, opcode, register, memory);
+    private static int High(int register) => NativeLayout.Xsave + CpuState.YmmHighOffset + (16 * register);
+
+    /// <summary>VMOVAPS xmm, [m] or [m], xmm: VEX.128.0F 28 or 29 /r.</summary>
+    private void MoveAligned(byte opcode, int register, int offset) => Vex(OpcodeMap.Map0F, false, 0, opcode, register, 0, offset);
 
     private void ZeroUpper() => _code.Bytes([0xC5, 0xF8, 0x77]);
 
-    private void Vex256(byte opcode, int register, int second, int offset)
+    /// <summary>An instruction with a VEX prefix of three bytes on a register and a field of the state.</summary>
+    /// <param name="hasPrefix66">pp = 1; else 0.</param>
+    /// <param name="second">VEX.vvvv; 0 for those that have none.</param>
+    private void Vex(OpcodeMap map, bool hasPrefix66, int length, byte opcode, int register, int second, int offset)
     {
         _code.Byte(0x65);
         _code.Byte(0xC4);
-        _code.Byte((byte)((register < 8 ? 0x80 : 0) | 0x60 | 3));
-        _code.Byte((byte)(((~second & 15) << 3) | 4 | 1));
+        _code.Byte((byte)((register < 8 ? 0x80 : 0) | 0x60 | (int)map));
+        _code.Byte((byte)(((~second & 15) << 3) | (length << 2) | (hasPrefix66 ? 1 : 0)));
         _code.Byte(opcode);
         _code.Byte((byte)(((register & 7) << 3) | 4));
         _code.Byte(0x25);
         _code.Int32(offset);
-        _code.Byte(1);
     }
 
     /// <summary>TEST byte [m], imm.</summary>
@@ -299,5 +324,12 @@ internal sealed unsafe class Thunks : IDisposable
         }
 
         _code.Byte((byte)(0x58 | (register & 7)));
+    }
+
+    /// <summary>VEX.mmmmm.</summary>
+    private enum OpcodeMap
+    {
+        Map0F = 1,
+        Map0F3A = 3,
     }
 }

@@ -102,7 +102,7 @@ public sealed class BlockBackEnd : IBackEndDevice
     public async Task PrepareAsync(BackEndNodes nodes, CancellationToken cancellation)
     {
         ArgumentNullException.ThrowIfNull(nodes);
-        await nodes.PublishAsync("feature-persistent", _settings.Persistent ? 1 : 0, cancellation).ConfigureAwait(false);
+        await nodes.PublishAsync("feature-persistent", 1, cancellation).ConfigureAwait(false);
         await nodes.PublishAsync("feature-max-indirect-segments", BlockQueue.MaximumIndirectSegments, cancellation).ConfigureAwait(false);
         await nodes.PublishAsync("feature-flush-cache", 1, cancellation).ConfigureAwait(false);
         await nodes.PublishAsync("feature-barrier", 1, cancellation).ConfigureAwait(false);
@@ -123,7 +123,7 @@ public sealed class BlockBackEnd : IBackEndDevice
         ArgumentNullException.ThrowIfNull(nodes);
         string? protocol = await nodes.ReadAsync("protocol", cancellation).ConfigureAwait(false);
         BlockAbi abi = BlockAbi.Of(protocol) ?? throw new BackEndException("the front end's protocol is none of x86_64-abi, x86_32-abi");
-        bool isPersistent = _settings.Persistent && await nodes.ReadFlagAsync("feature-persistent", cancellation).ConfigureAwait(false);
+        bool isPersistent = await nodes.ReadFlagAsync("feature-persistent", cancellation).ConfigureAwait(false);
         uint queues = await nodes.ReadNumberAsync("multi-queue-num-queues", 1, (uint)_settings.MaximumQueues, 1, cancellation).ConfigureAwait(false);
         uint? order = await nodes.ReadAsync("ring-page-order", cancellation).ConfigureAwait(false) is null
             ? null

@@ -17,9 +17,6 @@ public sealed record BlockSettings
     /// <summary>Offers discard.</summary>
     public bool Discard { get; init; }
 
-    /// <summary>Offers feature-persistent: the front end copies data to and from pages that stay granted.</summary>
-    public bool Persistent { get; init; } = Environment.GetEnvironmentVariable("SHINANO_X_PERSISTENT") != "0";
-
     /// <summary>Grants that the disk has mapped already as the guest of a restored domain sees it.</summary>
     public IReadOnlyList<KeptGrants> Inherited { get; init; } = [];
 
