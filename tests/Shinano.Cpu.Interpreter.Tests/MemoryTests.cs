@@ -294,4 +294,26 @@ public sealed class MemoryTests
         Assert.Equal(Rflags.Zero, guest.Flags & Rflags.Zero);
         Assert.Equal(0, guest.Read(Data + 3 + 0x1800, 1)[0]);
     }
+
+    [Fact]
+    public void ARepetitionOfNothingAccessesNothing()
+    {
+        using GuestProgram guest = new();
+        guest.Rsi = Data;
+        guest.Rdi = Data + 0x1000;
+        guest.Rcx = 0;
+        GuestProgram.AssertSyscall(guest.Run(a =>
+        {
+            a.rep.stosd();
+            a.rep.movsb();
+            a.xor(ebx, ebx);
+        }));
+        foreach (ulong page in (ulong[])[Data, Data + 0x1000])
+        {
+            Assert.True(guest.Memory.TryReadUInt64(guest.EntryAddress(page), out ulong entry));
+            Assert.Equal(0UL, entry & (PageTableEntry.Accessed | PageTableEntry.Dirty));
+        }
+
+        Assert.Equal((Data, Data + 0x1000), (guest.Rsi, guest.Rdi));
+    }
 }

@@ -28,6 +28,7 @@ internal sealed class WarmProcesses(ShinanoPaths paths, ILogger<WarmProcesses> l
     private readonly Dictionary<int, ProcessStamp> _starting = [];
     private readonly Socket _listener = new(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
     private int _count;
+    private int _holds;
     private bool _disposed;
 
     /// <summary>What <see cref="CountVariable"/> says.</summary>
@@ -60,6 +61,19 @@ internal sealed class WarmProcesses(ShinanoPaths paths, ILogger<WarmProcesses> l
         _count = count;
         _ = AcceptAsync();
         Refill();
+    }
+
+    /// <summary>
+    /// Starts no successors until this is disposed: many domains are made at once, and warming a process up takes more of the host than starting one that is put to work.
+    /// </summary>
+    public IDisposable HoldBack()
+    {
+        lock (_lock)
+        {
+            _holds++;
+        }
+
+        return new Hold(this);
     }
 
     /// <summary>Has a process become a domain; null when none is ready.</summary>
@@ -153,7 +167,7 @@ internal sealed class WarmProcesses(ShinanoPaths paths, ILogger<WarmProcesses> l
 
             try
             {
-                while (!_disposed && _ready.Count + _starting.Count < _count)
+                while (!_disposed && _holds == 0 && _ready.Count + _starting.Count < _count)
                 {
                     int id = DetachedProcess.StartManaged(ProgramLocator.Machine, ["domain", "--await", SocketPath], Path.Combine(paths.LogDirectory, "warm.log")).Id;
                     if (ProcessStamp.Of(id) is { } process)
@@ -195,6 +209,24 @@ internal sealed class WarmProcesses(ShinanoPaths paths, ILogger<WarmProcesses> l
                 {
                     socket.Dispose();
                 }
+            }
+        }
+    }
+
+    private sealed class Hold(WarmProcesses processes) : IDisposable
+    {
+        private int _disposed;
+
+        public void Dispose()
+        {
+            if (Interlocked.Exchange(ref _disposed, 1) == 0)
+            {
+                lock (processes._lock)
+                {
+                    processes._holds--;
+                }
+
+                _ = processes.RefillLaterAsync();
             }
         }
     }

@@ -15,7 +15,7 @@ namespace Shinano.Control.Daemon.Forking;
 /// <summary><c>xm fork</c>: running copies of a running domain.</summary>
 internal sealed class DomainForks(
     DomainOperations operations, DomainRegistry registry, ManagedDomains managed, DomainStarter starter, DomainLifecycle lifecycle, DiskOperations disks, IVolumeResolver volumes,
-    StoreSnapshot store, TimeProvider clock, ILogger<DomainForks> logger)
+    StoreSnapshot store, WarmProcesses warm, TimeProvider clock, ILogger<DomainForks> logger)
 {
     /// <summary>Most copies of one request.</summary>
     private const int MostCopies = 1000;
@@ -128,6 +128,7 @@ internal sealed class DomainForks(
         CreatedDomain?[] made = new CreatedDomain?[names.Count];
         DomainFailure?[] failures = new DomainFailure?[names.Count];
         long[] running = new long[names.Count];
+        using IDisposable? hold = names.Count > 1 ? warm.HoldBack() : null;
         await Parallel.ForAsync(0, names.Count, new ParallelOptions { MaxDegreeOfParallelism = Math.Max(2, Environment.ProcessorCount) }, async (index, _) =>
         {
             try

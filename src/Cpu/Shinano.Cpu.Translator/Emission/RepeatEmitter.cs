@@ -32,7 +32,12 @@ internal sealed class RepeatEmitter(HostAssembler code, MemoryEmitter memory)
         Instruction guest = instruction.Code;
         bool moves = IsMove(guest);
         int scale = guest.Code switch { Code.Movsb_m8_m8 or Code.Stosb_m8_AL => 0, Code.Movsd_m32_m32 or Code.Stosd_m32_EAX => 2, _ => 3 };
+        int done = code.NewLabel();
         int backwards = code.NewLabel();
+
+        // With a count of zero nothing is accessed (SDM 2B, REP): not even a page table entry's accessed bit changes.
+        code.Op(0, true, 0x85, HostRegisters.GuestRcx, HostOperand.Reg(HostRegisters.GuestRcx)); // TEST
+        code.JumpIf(HostCondition.Equal, done);
         code.Op(0, false, 0xF6, 0, HostOperand.State(NativeLayout.Rflags + 1)); // TEST byte
         code.Byte(DirectionInSecondByte);
         code.JumpIf(HostCondition.NotEqual, backwards);
@@ -63,6 +68,7 @@ internal sealed class RepeatEmitter(HostAssembler code, MemoryEmitter memory)
             code.Op(0, true, 0x03, Rsi, HostOperand.State(NativeLayout.Gpr(Rsi)));
         }
 
+        code.Bind(done);
         memory.ForgetAddend();
     }
 
