@@ -150,7 +150,7 @@ public sealed class CrashTests(DiskGuestFiles files) : IClassFixture<DiskGuestFi
         File.Delete(raw);
     }
 
-    private static bool IsMachine(int id) => File.ReadAllText($"/proc/{id}/cmdline").Contains("Shinano.Machine.dll\0domain", StringComparison.Ordinal);
+    private static bool IsMachine(int id) => DomainProcesses.Words(id).Contains("Shinano.Machine.dll\0domain", StringComparison.Ordinal);
 
     private static async Task<(int Status, string Output)> ToolAsync(string tool, params string[] arguments)
     {

@@ -113,7 +113,7 @@ public sealed class DebianTests(DebianImage image) : IClassFixture<DebianImage>
     }
 
     private static int Domain(Host host) => host.Processes().Single(id =>
-        File.ReadAllText($"/proc/{id}/cmdline").Contains("Shinano.Machine.dll\0domain", StringComparison.Ordinal));
+        DomainProcesses.Words(id).Contains("Shinano.Machine.dll\0domain", StringComparison.Ordinal));
 
     /// <summary>The first of two free ports.</summary>
     private static int FreePorts()

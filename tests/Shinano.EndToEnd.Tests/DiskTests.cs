@@ -75,7 +75,7 @@ public sealed class DiskTests(DiskGuestFiles files) : IClassFixture<DiskGuestFil
         Assert.Equal("connected", (await host.SucceedAsync("xenstore-read", "/local/domain/0/backend/vbd/1/51728/hotplug-status")).Output.Trim());
         await UntilAsync(host, "/local/domain/0/backend/vbd/1/51728/state", "4");
         using (Process daemon = Process.GetProcessById(host.Processes().Single(id =>
-            File.ReadAllText($"/proc/{id}/cmdline").Contains("Shinano.Control.Daemon.dll", StringComparison.Ordinal))))
+            DomainProcesses.Words(id).Contains("Shinano.Control.Daemon.dll", StringComparison.Ordinal))))
         {
             daemon.Kill();
             await daemon.WaitForExitAsync(Cancellation);
@@ -108,7 +108,7 @@ public sealed class DiskTests(DiskGuestFiles files) : IClassFixture<DiskGuestFil
         }
 
         using (Process machine = Process.GetProcessById(host.Processes().Single(id =>
-            File.ReadAllText($"/proc/{id}/cmdline").Contains("Shinano.Machine.dll", StringComparison.Ordinal))))
+            DomainProcesses.Words(id).Contains("Shinano.Machine.dll", StringComparison.Ordinal))))
         {
             machine.Kill();
             await machine.WaitForExitAsync(Cancellation);

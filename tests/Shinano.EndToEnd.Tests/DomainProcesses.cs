@@ -6,8 +6,8 @@ internal static class DomainProcesses
     /// <summary>The process of the only domain.</summary>
     public static int OfDomain(Host host) => host.Processes().Single(id => Words(id).Contains("Shinano.Machine.dll\0domain", StringComparison.Ordinal));
 
-
-    private static string Words(int id)
+    /// <summary>A process's command line, its words each followed by a NUL; empty when it has ended.</summary>
+    public static string Words(int id)
     {
         try
         {

@@ -123,7 +123,7 @@ internal sealed class Host : IAsyncDisposable
 
     /// <summary>Process id of xend.</summary>
     public int Daemon() =>
-        Processes().Single(id => File.ReadAllText($"/proc/{id}/cmdline").Contains("Shinano.Control.Daemon.dll", StringComparison.Ordinal));
+        Processes().Single(id => DomainProcesses.Words(id).Contains("Shinano.Control.Daemon.dll", StringComparison.Ordinal));
 
     /// <summary>kill -9 of xend.</summary>
     public async Task KillDaemonAsync()

@@ -167,7 +167,7 @@ public sealed partial class MigrationTests(SaveGuestFiles files) : IClassFixture
     {
         foreach (int id in host.Processes())
         {
-            if (File.ReadAllText($"/proc/{id}/cmdline").Contains("Shinano.Control.Daemon.dll", StringComparison.Ordinal))
+            if (DomainProcesses.Words(id).Contains("Shinano.Control.Daemon.dll", StringComparison.Ordinal))
             {
                 using Process xend = Process.GetProcessById(id);
                 xend.Kill();

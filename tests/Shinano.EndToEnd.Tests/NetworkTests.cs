@@ -147,7 +147,7 @@ public sealed class NetworkTests(NetworkGuestFiles files) : IClassFixture<Networ
     private static async Task KillAsync(Host host, string program)
     {
         using Process process = Process.GetProcessById(host.Processes().Single(id =>
-            File.ReadAllText($"/proc/{id}/cmdline").Contains(program, StringComparison.Ordinal)));
+            DomainProcesses.Words(id).Contains(program, StringComparison.Ordinal)));
         process.Kill();
         await process.WaitForExitAsync(Cancellation);
     }

@@ -36,7 +36,7 @@ public sealed class ScreenTests(ScreenGuestFiles files) : IClassFixture<ScreenGu
         await console.UntilAsync("Typed-42!");
 
         using (Process daemon = Process.GetProcessById(host.Processes().Single(id =>
-            File.ReadAllText($"/proc/{id}/cmdline").Contains("Shinano.Control.Daemon.dll", StringComparison.Ordinal))))
+            DomainProcesses.Words(id).Contains("Shinano.Control.Daemon.dll", StringComparison.Ordinal))))
         {
             daemon.Kill();
             await daemon.WaitForExitAsync(Cancellation);
@@ -57,7 +57,7 @@ public sealed class ScreenTests(ScreenGuestFiles files) : IClassFixture<ScreenGu
         await viewer.TypeAsync("\n", Cancellation);
         Assert.Equal(0, await console.EndAsync());
         Assert.DoesNotContain(host.Processes(), id => File.Exists($"/proc/{id}/cmdline")
-            && File.ReadAllText($"/proc/{id}/cmdline").Contains("vnc-gate", StringComparison.Ordinal));
+            && DomainProcesses.Words(id).Contains("vnc-gate", StringComparison.Ordinal));
     }
 
     [Fact]
