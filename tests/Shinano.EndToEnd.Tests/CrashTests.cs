@@ -66,7 +66,7 @@ public sealed class CrashTests(DiskGuestFiles files) : IClassFixture<DiskGuestFi
             last = Acknowledged(line) ?? last;
         }
 
-        using (Process machine = Process.GetProcessById(host.Processes().Single(IsMachine)))
+        using (Process machine = Process.GetProcessById(DomainProcesses.OfDomain(host)))
         {
             machine.Kill();
             await machine.WaitForExitAsync(Cancellation);
@@ -149,8 +149,6 @@ public sealed class CrashTests(DiskGuestFiles files) : IClassFixture<DiskGuestFi
         Assert.True(converted == 0, complaint);
         File.Delete(raw);
     }
-
-    private static bool IsMachine(int id) => DomainProcesses.Words(id).Contains("Shinano.Machine.dll\0domain", StringComparison.Ordinal);
 
     private static async Task<(int Status, string Output)> ToolAsync(string tool, params string[] arguments)
     {

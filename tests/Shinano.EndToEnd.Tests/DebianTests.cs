@@ -61,7 +61,7 @@ public sealed class DebianTests(DebianImage image) : IClassFixture<DebianImage>
         await console.UntilAsync("debian login: ");
         await LogInAsync(console);
         Assert.Matches("^root=/dev/xvda1 .*shinano.changed=42", await image.SshAsync(port, "cat /proc/cmdline"));
-        Assert.Equal($"{Nobody}", (await File.ReadAllLinesAsync($"/proc/{Domain(host)}/status", Cancellation)).Single(line => line.StartsWith("Uid:", StringComparison.Ordinal)).Split('\t')[1]);
+        Assert.Equal($"{Nobody}", (await File.ReadAllLinesAsync($"/proc/{DomainProcesses.OfDomain(host)}/status", Cancellation)).Single(line => line.StartsWith("Uid:", StringComparison.Ordinal)).Split('\t')[1]);
         await host.SucceedAsync("xm", "shutdown", "-w", "debian");
         Assert.Equal(0, await console.EndAsync());
         await DebianImage.CheckFileSystemAsync(disk);
@@ -111,9 +111,6 @@ public sealed class DebianTests(DebianImage image) : IClassFixture<DebianImage>
         await demo.WaitForExitAsync(Cancellation);
         return (demo.ExitCode, said);
     }
-
-    private static int Domain(Host host) => host.Processes().Single(id =>
-        DomainProcesses.Words(id).Contains("Shinano.Machine.dll\0domain", StringComparison.Ordinal));
 
     /// <summary>The first of two free ports.</summary>
     private static int FreePorts()

@@ -74,12 +74,7 @@ public sealed class DiskTests(DiskGuestFiles files) : IClassFixture<DiskGuestFil
         await host.SucceedAsync("xm", "block-attach", "late", $"file:{image}", "xvdb", "w");
         Assert.Equal("connected", (await host.SucceedAsync("xenstore-read", "/local/domain/0/backend/vbd/1/51728/hotplug-status")).Output.Trim());
         await UntilAsync(host, "/local/domain/0/backend/vbd/1/51728/state", "4");
-        using (Process daemon = Process.GetProcessById(host.Processes().Single(id =>
-            DomainProcesses.Words(id).Contains("Shinano.Control.Daemon.dll", StringComparison.Ordinal))))
-        {
-            daemon.Kill();
-            await daemon.WaitForExitAsync(Cancellation);
-        }
+        await host.KillDaemonAsync();
 
         Assert.Matches(@"51728\s+0\s+0\s+4", (await host.SucceedAsync("xm", "block-list", "late")).Output);
         await host.SucceedAsync("xm", "block-detach", "late", "xvdb");
@@ -107,8 +102,7 @@ public sealed class DiskTests(DiskGuestFiles files) : IClassFixture<DiskGuestFil
             last = line.Contains("kept=", StringComparison.Ordinal) && int.TryParse(line.Trim().Split("kept=")[^1], out int number) ? number : last;
         }
 
-        using (Process machine = Process.GetProcessById(host.Processes().Single(id =>
-            DomainProcesses.Words(id).Contains("Shinano.Machine.dll", StringComparison.Ordinal))))
+        using (Process machine = Process.GetProcessById(DomainProcesses.OfDomain(host)))
         {
             machine.Kill();
             await machine.WaitForExitAsync(Cancellation);

@@ -39,9 +39,9 @@ public static class PageWalker
             error &= ~PageFaultErrors.InstructionFetch;
         }
 
+        ulong root = context.Root & PageTableEntry.AddressMask;
         while (true)
         {
-            ulong root = context.Root & PageTableEntry.AddressMask;
             int level = 1;
             if (cache is null || !cache.TryFind(root, linear, out ulong table, out ulong rights, out ulong noExecute))
             {

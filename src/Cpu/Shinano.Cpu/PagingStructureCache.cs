@@ -1,5 +1,4 @@
 using System.Runtime.CompilerServices;
-using System.Runtime.InteropServices;
 
 namespace Shinano.Cpu;
 
@@ -38,7 +37,7 @@ public sealed class PagingStructureCache
     internal void Enter(ulong root, ulong linear, ulong table, ulong rights, ulong noExecute) =>
         EntryOf(linear) = new Entry { Generation = _generation, Region = linear >> RegionShift, Root = root, Table = table, Rights = rights, NoExecute = noExecute };
 
-    private ref Entry EntryOf(ulong linear) => ref Unsafe.Add(ref MemoryMarshal.GetArrayDataReference(_entries), (nint)((linear >> RegionShift) % Count));
+    private ref Entry EntryOf(ulong linear) => ref _entries[(int)((linear >> RegionShift) % Count)];
 
     private struct Entry
     {

@@ -191,7 +191,7 @@ internal sealed unsafe class Thunks : IDisposable
         for (int i = 1; i < 16; i++)
         {
             // VORPS xmm0, xmm0, [m]: VEX.128.0F 56 /r.
-            Vex(OpcodeMap.Map0F, false, 0, 0x56, 0, 0, High(i));
+            Vex128(0x56, 0, 0, High(i));
         }
 
         // VPTEST xmm0, xmm0: VEX.128.66.0F38 17 /r.
@@ -202,8 +202,7 @@ internal sealed unsafe class Thunks : IDisposable
             MoveAligned(Load, i, Low(i));
 
             // VINSERTF128 ymm, ymm, [m], 1: VEX.256.66.0F3A.W0 18 /r.
-            Vex(OpcodeMap.Map0F3A, true, 1, 0x18, i, i, High(i));
-            _code.Byte(1);
+            Vex256(0x18, i, i, High(i));
         }
 
         _code.Jump(done);
@@ -237,8 +236,7 @@ internal sealed unsafe class Thunks : IDisposable
         for (int i = 0; i < 16; i++)
         {
             // VEXTRACTF128 [m], ymm, 1: VEX.256.66.0F3A.W0 19 /r.
-            Vex(OpcodeMap.Map0F3A, true, 1, 0x19, i, 0, High(i));
-            _code.Byte(1);
+            Vex256(0x19, i, 0, High(i));
         }
 
         // From here on the state says that there are upper halves.
@@ -255,19 +253,29 @@ internal sealed unsafe class Thunks : IDisposable
     private static int High(int register) => NativeLayout.Xsave + CpuState.YmmHighOffset + (16 * register);
 
     /// <summary>VMOVAPS xmm, [m] or [m], xmm: VEX.128.0F 28 or 29 /r.</summary>
-    private void MoveAligned(byte opcode, int register, int offset) => Vex(OpcodeMap.Map0F, false, 0, opcode, register, 0, offset);
+    private void MoveAligned(byte opcode, int register, int offset) => Vex128(opcode, register, 0, offset);
 
     private void ZeroUpper() => _code.Bytes([0xC5, 0xF8, 0x77]);
 
-    /// <summary>An instruction with a VEX prefix of three bytes on a register and a field of the state.</summary>
-    /// <param name="hasPrefix66">pp = 1; else 0.</param>
+    /// <summary>VEX.128.0F, on a register and a field of the state.</summary>
+    private void Vex128(byte opcode, int register, int second, int offset) => Vex(1, 0, opcode, register, second, offset);
+
+    /// <summary>VEX.256.66.0F3A with an immediate of 1, on a register and a field of the state.</summary>
+    private void Vex256(byte opcode, int register, int second, int offset)
+    {
+        Vex(3, 4 | 1, opcode, register, second, offset);
+        _code.Byte(1);
+    }
+
+    /// <param name="map">VEX.mmmmm.</param>
+    /// <param name="lengthAndPrefix">VEX.L and VEX.pp.</param>
     /// <param name="second">VEX.vvvv; 0 for those that have none.</param>
-    private void Vex(OpcodeMap map, bool hasPrefix66, int length, byte opcode, int register, int second, int offset)
+    private void Vex(int map, int lengthAndPrefix, byte opcode, int register, int second, int offset)
     {
         _code.Byte(0x65);
         _code.Byte(0xC4);
-        _code.Byte((byte)((register < 8 ? 0x80 : 0) | 0x60 | (int)map));
-        _code.Byte((byte)(((~second & 15) << 3) | (length << 2) | (hasPrefix66 ? 1 : 0)));
+        _code.Byte((byte)((register < 8 ? 0x80 : 0) | 0x60 | map));
+        _code.Byte((byte)(((~second & 15) << 3) | lengthAndPrefix));
         _code.Byte(opcode);
         _code.Byte((byte)(((register & 7) << 3) | 4));
         _code.Byte(0x25);
@@ -324,12 +332,5 @@ internal sealed unsafe class Thunks : IDisposable
         }
 
         _code.Byte((byte)(0x58 | (register & 7)));
-    }
-
-    /// <summary>VEX.mmmmm.</summary>
-    private enum OpcodeMap
-    {
-        Map0F = 1,
-        Map0F3A = 3,
     }
 }

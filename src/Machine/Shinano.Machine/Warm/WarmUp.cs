@@ -31,9 +31,10 @@ internal static class WarmUp
             await first.Process.SuspendAsync(CancellationToken.None).WaitAsync(Patience).ConfigureAwait(false);
             await first.Process.OfferForkAsync(offer, CancellationToken.None).WaitAsync(Patience).ConfigureAwait(false);
             DomainSpec copy = SpecOf(directory, "b", kernel) with { Fork = offer };
-            DomainSpecFile.Write(Path.Combine(directory, "spec"), copy);
+            string specPath = Path.Combine(directory, "spec");
+            DomainSpecFile.Write(specPath, copy);
             using RehearsalStore store = new(copy.XenStoreRelaySocketPath, FrontEndNodes(copy));
-            await using WarmUpDomain second = new(DomainSpecFile.Read(Path.Combine(directory, "spec")));
+            await using WarmUpDomain second = new(DomainSpecFile.Read(specPath));
             _ = await second.BuildAsync().WaitAsync(Patience).ConfigureAwait(false);
             _ = await second.Process.GetStatusAsync(CancellationToken.None).WaitAsync(Patience).ConfigureAwait(false);
             await RehearseVolumesAsync(directory).ConfigureAwait(false);
