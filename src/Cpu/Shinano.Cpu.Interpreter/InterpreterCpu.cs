@@ -99,7 +99,7 @@ internal unsafe class InterpreterCpu : VirtualCpu
     }
 
     /// <inheritdoc/>
-    public override void FlushContextButUpperHalf(int context, FrameFilter changed)
+    public override void FlushChanged(int context, FrameFilter changed, bool keepsLowerHalf)
     {
         if (_core->LargePageSeen != 0)
         {
@@ -108,7 +108,7 @@ internal unsafe class InterpreterCpu : VirtualCpu
         }
 
         Walks.Clear();
-        LookAsideTables.FlushButUpperHalf(_core, context, changed, Engine.Memory);
+        LookAsideTables.FlushChanged(_core, context, changed, keepsLowerHalf, Engine.Memory);
     }
 
     /// <inheritdoc/>

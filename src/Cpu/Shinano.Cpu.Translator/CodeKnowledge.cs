@@ -9,14 +9,21 @@ namespace Shinano.Cpu.Translator;
 /// </summary>
 internal sealed unsafe class CodeKnowledge
 {
+    private const int Lists = Core.Contexts * SlotLists.Halves;
+
     private readonly NativeState* _state;
     private readonly PageMappings _mappings;
     private readonly Lock _gate;
 
     /// <summary>Per context and index of the jump cache: the frame of the code; the vCPU's state has no room for what only C# looks at.</summary>
     private readonly ulong[][] _frames = [new ulong[NativeState.JumpEntries], new ulong[NativeState.JumpEntries]];
-    private readonly List<int>[] _jumps = [[], []];
-    private readonly List<(int Number, ulong Rip, ulong Frame)>[] _valid = [[], []];
+
+    /// <summary>Entries of the jump cache in use, and mappings that hold; of each half of each context.</summary>
+    private readonly SlotList[] _jumps = new SlotList[Lists];
+    private readonly List<(int Number, ulong Frame)>[] _valid = [.. Enumerable.Range(0, Lists).Select(static _ => new List<(int Number, ulong Frame)>())];
+
+    /// <summary>The frames that these depend on.</summary>
+    private readonly FrameFilter[] _framesOf = [.. Enumerable.Range(0, Lists).Select(static _ => new FrameFilter())];
 
     /// <summary>Which numbers are in <see cref="_valid"/>, so that a guest that flushes one page again and again does not make it grow.</summary>
     private readonly bool[] _isListed = new bool[NativeState.Mappings];
@@ -49,14 +56,11 @@ internal sealed unsafe class CodeKnowledge
         int context = block.Mode.Context;
         int index = JumpCacheProbe.IndexOf(block.Rip);
         ulong* entry = Entry(context, index);
-        if (entry[1] == 0)
-        {
-            _jumps[context].Add(index);
-        }
-
+        _jumps[ListOf(context, block.Rip)].Add(index);
         entry[0] = block.Rip;
         entry[1] = (ulong)block.Code;
         _frames[context][index] = block.Frame;
+        _framesOf[ListOf(context, block.Rip)].Add(block.Frame);
     }
 
     /// <summary>The current page tables lead from an address to a frame: the mapping of that number, if it stands for just that, holds.</summary>
@@ -84,7 +88,8 @@ internal sealed unsafe class CodeKnowledge
             if (!_isListed[number])
             {
                 _isListed[number] = true;
-                _valid[context].Add((number, rip, frame));
+                _valid[ListOf(context, rip)].Add((number, frame));
+                _framesOf[ListOf(context, rip)].Add(frame);
             }
         }
     }
@@ -92,45 +97,26 @@ internal sealed unsafe class CodeKnowledge
     /// <summary>Forgets all of a context.</summary>
     public void Forget(int context)
     {
-        foreach (int index in _jumps[context])
+        for (int half = 0; half < SlotLists.Halves; half++)
         {
-            Empty(context, index);
+            ForgetHalf(context, half);
         }
-
-        _jumps[context].Clear();
-        foreach ((int number, _, _) in _valid[context])
-        {
-            _state->ValidMappings[number] = 0;
-            _isListed[number] = false;
-        }
-
-        _valid[context].Clear();
     }
 
-    /// <summary>Forgets what depends on addresses with bit 63 clear, or on one of the frames.</summary>
-    public void ForgetButUpperHalf(int context, FrameFilter changed)
+    /// <summary>Forgets what depends on one of the frames, and on addresses with bit 63 clear unless these are to be kept.</summary>
+    public void ForgetChanged(int context, FrameFilter changed, bool keepsLowerHalf)
     {
-        _jumps[context].RemoveAll(index =>
+        for (int half = 0; half < SlotLists.Halves; half++)
         {
-            bool keeps = (long)Entry(context, index)[0] < 0 && !changed.MayContain(_frames[context][index]);
-            if (!keeps)
+            if (half == 0 && !keepsLowerHalf)
             {
-                Empty(context, index);
+                ForgetHalf(context, half);
             }
-
-            return !keeps;
-        });
-        _valid[context].RemoveAll(known =>
-        {
-            bool keeps = (long)known.Rip < 0 && !changed.MayContain(known.Frame);
-            if (!keeps)
+            else if (!changed.IsEmpty)
             {
-                _state->ValidMappings[known.Number] = 0;
-                _isListed[known.Number] = false;
+                ForgetChangedHalf(context, half, changed);
             }
-
-            return !keeps;
-        });
+        }
     }
 
     /// <summary>Forgets what depends on a linear page, if translated code has to do with it.</summary>
@@ -152,24 +138,103 @@ internal sealed unsafe class CodeKnowledge
 
         for (int context = 0; context < Core.Contexts; context++)
         {
-            foreach (int index in _jumps[context])
+            ref SlotList jumps = ref _jumps[ListOf(context, page << GuestMemory.PageShift)];
+            for (int i = 0; i < jumps.Count; i++)
             {
-                if (Entry(context, index)[0] >> GuestMemory.PageShift == page)
+                if (Entry(context, jumps[i])[0] >> GuestMemory.PageShift == page)
                 {
-                    Disable(context, index);
+                    Empty(context, jumps[i]);
                 }
             }
         }
     }
 
+    private void ForgetHalf(int context, int half)
+    {
+        int list = (SlotLists.Halves * context) + half;
+        _framesOf[list].Clear();
+        ref SlotList jumps = ref _jumps[list];
+        for (int i = jumps.TakeAll() - 1; i >= 0; i--)
+        {
+            int index = jumps.Take(i);
+            if (IsOfHalf(context, index, half))
+            {
+                Empty(context, index);
+            }
+        }
+
+        List<(int Number, ulong Frame)> valid = _valid[list];
+        foreach ((int number, _) in valid)
+        {
+            Invalidate(number);
+        }
+
+        valid.Clear();
+    }
+
+    private void ForgetChangedHalf(int context, int half, FrameFilter changed)
+    {
+        int list = (SlotLists.Halves * context) + half;
+        if (!_framesOf[list].MayShare(changed))
+        {
+            return;
+        }
+
+        _framesOf[list].Clear();
+        ref SlotList jumps = ref _jumps[list];
+        int count = jumps.TakeAll();
+        for (int i = 0; i < count; i++)
+        {
+            int index = jumps.Take(i);
+            if (!IsOfHalf(context, index, half))
+            {
+                continue;
+            }
+
+            if (changed.MayContain(_frames[context][index]))
+            {
+                Empty(context, index);
+            }
+            else
+            {
+                jumps.Add(index);
+                _framesOf[list].Add(_frames[context][index]);
+            }
+        }
+
+        _valid[list].RemoveAll(known =>
+        {
+            bool goes = changed.MayContain(known.Frame);
+            if (goes)
+            {
+                Invalidate(known.Number);
+            }
+            else
+            {
+                _framesOf[list].Add(known.Frame);
+            }
+
+            return goes;
+        });
+    }
+
+    private void Invalidate(int number)
+    {
+        _state->ValidMappings[number] = 0;
+        _isListed[number] = false;
+    }
+
+    private static int ListOf(int context, ulong linear) => (SlotLists.Halves * context) + SlotLists.HalfOf(linear);
+
+    private bool IsOfHalf(int context, int index, int half) => SlotLists.HalfOf(Entry(context, index)[0]) == half;
+
     private ulong* Entry(int context, int index) => _state->JumpCache + (2 * ((NativeState.JumpEntries * context) + index));
 
-    /// <summary>Gives an entry an address that belongs to another one, so that no jump finds it; it keeps its place in the list.</summary>
-    private void Disable(int context, int index) => Entry(context, index)[0] = (ulong)(index ^ 1);
-
+    /// <summary>Gives an entry an address that belongs to another one, so that no jump finds it.</summary>
     private void Empty(int context, int index)
     {
-        Disable(context, index);
-        Entry(context, index)[1] = 0;
+        ulong* entry = Entry(context, index);
+        entry[0] = (ulong)(index ^ 1);
+        entry[1] = 0;
     }
 }

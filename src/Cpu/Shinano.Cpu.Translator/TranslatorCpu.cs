@@ -65,13 +65,13 @@ internal unsafe class TranslatorCpu : InterpreterCpu
     }
 
     /// <inheritdoc/>
-    public override void FlushContextButUpperHalf(int context, FrameFilter changed)
+    public override void FlushChanged(int context, FrameFilter changed, bool keepsLowerHalf)
     {
-        base.FlushContextButUpperHalf(context, changed);
+        base.FlushChanged(context, changed, keepsLowerHalf);
         if (Core->LargePageSeen == 0)
         {
             CloseWindow(context);
-            _knowledge.ForgetButUpperHalf(context, changed);
+            _knowledge.ForgetChanged(context, changed, keepsLowerHalf);
         }
     }
 

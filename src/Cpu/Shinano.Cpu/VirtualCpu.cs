@@ -100,10 +100,13 @@ public abstract unsafe class VirtualCpu : IDisposable
     public abstract void FlushContext(int context);
 
     /// <summary>
-    /// As <see cref="FlushContext"/>, but translations of addresses with bit 63 set may stay, unless they lead to one of the frames: the owner vouches that the
-    /// new root has the same tables for that half, and that no other entry in them changed.
+    /// As <see cref="FlushContext"/>, but translations that lead to none of the frames may stay: the owner vouches that the tables are the same, and that no other
+    /// entry in them changed, also none of accessed and dirty bits to 0.
     /// </summary>
-    public virtual void FlushContextButUpperHalf(int context, FrameFilter changed) => FlushContext(context);
+    /// <param name="context">See <see cref="CpuState.TranslationContext"/>.</param>
+    /// <param name="changed">Where changed entries led.</param>
+    /// <param name="keepsLowerHalf">False: it holds for addresses with bit 63 set only, and translations of the others go.</param>
+    public virtual void FlushChanged(int context, FrameFilter changed, bool keepsLowerHalf) => FlushContext(context);
 
     /// <summary>Drops the translation of the page that holds <paramref name="linear"/>, in both contexts.</summary>
     public abstract void FlushPage(ulong linear);

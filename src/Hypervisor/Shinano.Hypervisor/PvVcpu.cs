@@ -1,4 +1,5 @@
 using Shinano.Cpu;
+using Shinano.Hypervisor.Mmu;
 using Shinano.Hypervisor.Traps;
 using Shinano.XenAbi;
 
@@ -85,33 +86,32 @@ public sealed unsafe class PvVcpu
         State->TranslationContext = toKernel ? 0UL : 1UL;
     }
 
-    /// <summary>How many of the domain's changes of last-level entries this vCPU's kernel translations take account of. Under the MMU lock.</summary>
-    public long SeenLeafChanges { get; set; }
+    /// <summary>
+    /// Per context (<see cref="CpuState.TranslationContext"/>): how many of the domain's changes of page table entries this vCPU's translations take account of. Under the
+    /// MMU lock.
+    /// </summary>
+    internal long[] SeenLeafChanges { get; } = new long[2];
 
-    /// <summary>Loads the kernel's root; translations of that context are dropped, as MOV CR3 does.</summary>
-    /// <param name="changed">
-    /// When the old and the new root have the same upper half: the frames whose entries changed since; all other translations of that half may stay. Else null.
-    /// </param>
-    public void LoadKernelRoot(ulong address, FrameFilter? changed)
+    /// <summary>Managed thread that executes this vCPU; 0 while there is none.</summary>
+    internal int OwnerThread { get; set; }
+
+    /// <summary>Whether the caller is on the vCPU's own thread, and so between two runs of guest code.</summary>
+    internal bool IsOnOwnThread => OwnerThread == Environment.CurrentManagedThreadId;
+
+    /// <summary>Set while translations are to be dropped before the vCPU uses one. On its own thread.</summary>
+    internal TranslationFlushes? DueFlush { get; set; }
+
+    /// <summary>Makes an address the kernel's root. Its translations are the caller's to drop.</summary>
+    internal void SetKernelRoot(ulong address)
     {
         KernelRoot = address;
-        if (changed is null)
-        {
-            Cpu.FlushContext(0);
-        }
-        else
-        {
-            Cpu.FlushContextButUpperHalf(0, changed);
-        }
-
         SwitchMode(InKernel);
     }
 
-    /// <summary>Loads the root for user mode; translations of that context are dropped.</summary>
-    public void LoadUserRoot(ulong address)
+    /// <summary>Makes an address the root for user mode. Its translations are the caller's to drop.</summary>
+    internal void SetUserRoot(ulong address)
     {
         UserRoot = address;
-        Cpu.FlushContext(1);
         SwitchMode(InKernel);
     }
 

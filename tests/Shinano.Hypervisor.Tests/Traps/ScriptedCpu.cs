@@ -15,6 +15,12 @@ public sealed unsafe class ScriptedCpu : VirtualCpu
 
     public int Flushes { get; private set; }
 
+    /// <summary>What <see cref="FlushChanged"/> was called with: the context, and whether the lower half may stay.</summary>
+    public List<(int Context, bool KeepsLowerHalf)> ChangedFlushes { get; } = [];
+
+    /// <summary>The frames of its last call, unless they were too many.</summary>
+    public ulong[] ChangedFrames { get; private set; } = [];
+
     public ScriptedCpu Then(Step step)
     {
         _steps.Enqueue(step);
@@ -24,6 +30,12 @@ public sealed unsafe class ScriptedCpu : VirtualCpu
     public override void FlushTranslations() => Flushes++;
 
     public override void FlushContext(int context) => Flushes++;
+
+    public override void FlushChanged(int context, FrameFilter changed, bool keepsLowerHalf)
+    {
+        ChangedFlushes.Add((context, keepsLowerHalf));
+        ChangedFrames = changed.TryList(out ReadOnlySpan<ulong> frames) ? frames.ToArray() : [];
+    }
 
     public override void FlushPage(ulong linear) => Flushes++;
 

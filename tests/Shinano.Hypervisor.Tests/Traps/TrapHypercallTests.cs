@@ -90,7 +90,7 @@ public sealed unsafe class TrapHypercallTests : IDisposable
     [Fact]
     public void Iret_without_a_frame_or_user_tables_crashes_the_domain()
     {
-        Vcpu.LoadUserRoot(0);
+        Vcpu.SetUserRoot(0);
         Iret(0, TrapTestDomain.UserCode, 0xE033, 2, TrapTestDomain.UserStackTop, 0xE02B);
         Assert.Equal(ShutdownReason.Crash, _domain.Domain.Shutdown);
 

@@ -60,8 +60,8 @@ public sealed unsafe class TrapTestDomain : IDisposable
                 Online = i == 0,
             };
             Domain.AddVcpu(vcpu);
-            vcpu.LoadKernelRoot(kernelRoot, changed: null);
-            vcpu.LoadUserRoot(userRoot);
+            vcpu.SetKernelRoot(kernelRoot);
+            vcpu.SetUserRoot(userRoot);
             FlatSegments.TryGet(FlatSegments.Code64, out vcpu.State->Cs);
             FlatSegments.TryGet(FlatSegments.Data, out vcpu.State->Ss);
             vcpu.State->Rip = KernelCode;

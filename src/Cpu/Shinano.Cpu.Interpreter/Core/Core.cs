@@ -103,13 +103,14 @@ internal unsafe struct Core
     public Op ExitOp;
     public fixed byte Scratch[ScratchSize];
 
-    /// <summary>Per context: slots of the data tables that are not empty.</summary>
-    public fixed ushort UsedData[Contexts * TlbEntries];
+    /// <summary>Slots of the data tables that are not empty: a list for each half (bit 63) of each context's addresses.</summary>
+    public SlotLists UsedData;
 
-    /// <summary>Per context: slots of the fetch table that are not empty.</summary>
-    public fixed ushort UsedFetch[Contexts * FetchEntries];
-    public fixed int UsedDataCount[Contexts];
-    public fixed int UsedFetchCount[Contexts];
+    /// <summary>The same by the pages that they lead to.</summary>
+    public PageSlotTables DataSlots;
+
+    /// <summary>Slots of the fetch table that are not empty.</summary>
+    public SlotLists UsedFetch;
 
     /// <summary>Per context a table for reads and one for writes; last two that stay empty, for the careful mode.</summary>
     public fixed byte Data[(Contexts + 1) * 2 * TableBytes];

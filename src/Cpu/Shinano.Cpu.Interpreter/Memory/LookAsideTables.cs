@@ -4,7 +4,8 @@ namespace Shinano.Cpu.Interpreter;
 
 /// <summary>The look-aside tables of a <see cref="Core"/>: filling, and dropping what was filled. The vCPU's own thread only.</summary>
 /// <remarks>
-/// Each context has tables of its own and a list of the slots in use, so that dropping a context costs what was used of it, not the tables' size.
+/// Each context has tables of its own, and a list of the slots in use for each half of the addresses, so that dropping costs what was used, not the tables' size, and
+/// a guest kernel's half costs nothing when it stays.
 /// </remarks>
 internal static unsafe class LookAsideTables
 {
@@ -23,10 +24,11 @@ internal static unsafe class LookAsideTables
         }
 
         new Span<ulong>(c->Fetch, Core.Contexts * 2 * Core.FetchEntries).Clear();
-        for (int context = 0; context < Core.Contexts; context++)
+        c->UsedData = default;
+        c->UsedFetch = default;
+        for (int list = 0; list < Core.Contexts * SlotLists.Halves; list++)
         {
-            c->UsedDataCount[context] = 0;
-            c->UsedFetchCount[context] = 0;
+            PageSlotTables.Of(ref c->DataSlots, list / SlotLists.Halves, list % SlotLists.Halves).Clear();
         }
 
         Select(c);
@@ -48,13 +50,12 @@ internal static unsafe class LookAsideTables
     public static void Enter(Core* c, TlbEntry* entry, ulong address, byte* host)
     {
         ulong slot = (address >> GuestMemory.PageShift) & (Core.TlbEntries - 1);
-        if (((TlbEntry*)c->DataTables)[slot].HostPage is null)
-        {
-            // A write entry is made after the read entry of the same page: one list serves both tables.
-            int context = (int)(c->Cpu.TranslationContext & 1);
-            c->UsedData[(context * Core.TlbEntries) + c->UsedDataCount[context]++] = (ushort)slot;
-        }
 
+        // One list serves both tables.
+        int context = (int)(c->Cpu.TranslationContext & 1);
+        int half = SlotLists.HalfOf(address);
+        SlotLists.Of(ref c->UsedData, context, half).Add((int)slot);
+        NotePlace(c, context, half, (int)slot, host - (address & OffsetMask));
         entry->Addend = (ulong)host - address;
         entry->HostPage = host - (address & OffsetMask);
         entry->NegatedTag = 0 - (address & ~OffsetMask);
@@ -63,12 +64,7 @@ internal static unsafe class LookAsideTables
     /// <summary>Enters code into the current context's fetch table.</summary>
     public static void Enter(Core* c, FetchEntry* entry, ulong linear, CodePage* page)
     {
-        if (entry->Tag == 0)
-        {
-            int context = (int)(c->Cpu.TranslationContext & 1);
-            c->UsedFetch[(context * Core.FetchEntries) + c->UsedFetchCount[context]++] = (ushort)(entry - c->FetchTable);
-        }
-
+        SlotLists.Of(ref c->UsedFetch, (int)(c->Cpu.TranslationContext & 1), SlotLists.HalfOf(linear)).Add((int)(entry - c->FetchTable));
         entry->Page = page;
         entry->Tag = (linear & ~OffsetMask) | FetchEntry.Valid;
     }
@@ -92,67 +88,26 @@ internal static unsafe class LookAsideTables
     /// <summary>Drops the translations of a context.</summary>
     public static void Flush(Core* c, int context)
     {
-        TlbEntry* read = (TlbEntry*)(c->Data + (context * 2 * Core.TableBytes));
-        TlbEntry* write = read + Core.TlbEntries;
-        ushort* used = c->UsedData + (context * Core.TlbEntries);
-        for (int i = 0; i < c->UsedDataCount[context]; i++)
+        for (int half = 0; half < SlotLists.Halves; half++)
         {
-            Empty(read, used[i]);
-            Empty(write, used[i]);
+            FlushHalf(c, context, half);
         }
-
-        c->UsedDataCount[context] = 0;
-        FetchEntry* fetch = (FetchEntry*)c->Fetch + (context * Core.FetchEntries);
-        ushort* usedFetch = c->UsedFetch + (context * Core.FetchEntries);
-        for (int i = 0; i < c->UsedFetchCount[context]; i++)
-        {
-            fetch[usedFetch[i]].Tag = 0;
-        }
-
-        c->UsedFetchCount[context] = 0;
     }
 
-    /// <summary>Drops the translations of a context but for those of addresses with bit 63 set that lead to none of the frames.</summary>
-    public static void FlushButUpperHalf(Core* c, int context, FrameFilter changed, GuestMemory memory)
+    /// <summary>Drops the translations of a context that lead to one of the frames, and those of addresses with bit 63 clear unless they are to be kept.</summary>
+    public static void FlushChanged(Core* c, int context, FrameFilter changed, bool keepsLowerHalf, GuestMemory memory)
     {
-        TlbEntry* read = (TlbEntry*)(c->Data + (context * 2 * Core.TableBytes));
-        TlbEntry* write = read + Core.TlbEntries;
-        ushort* used = c->UsedData + (context * Core.TlbEntries);
-        int kept = 0;
-        for (int i = 0; i < c->UsedDataCount[context]; i++)
+        for (int half = 0; half < SlotLists.Halves; half++)
         {
-            ushort slot = used[i];
-
-            // The tag is negated: bit 63 is clear for the upper half. A write entry has its page's read entry beside it, or none that matches.
-            ulong frame = memory.FirstFrame + ((ulong)(read[slot].HostPage - memory.HostBase) >> GuestMemory.PageShift);
-            if (IsUpper(read[slot].NegatedTag) && !changed.MayContain(frame) && (write[slot].HostPage is null || write[slot].NegatedTag == read[slot].NegatedTag))
+            if (half == 0 && !keepsLowerHalf)
             {
-                used[kept++] = slot;
-                continue;
+                FlushHalf(c, context, half);
             }
-
-            Empty(read, slot);
-            Empty(write, slot);
-        }
-
-        c->UsedDataCount[context] = kept;
-        FetchEntry* fetch = (FetchEntry*)c->Fetch + (context * Core.FetchEntries);
-        ushort* usedFetch = c->UsedFetch + (context * Core.FetchEntries);
-        kept = 0;
-        for (int i = 0; i < c->UsedFetchCount[context]; i++)
-        {
-            ushort slot = usedFetch[i];
-            if ((long)fetch[slot].Tag < 0 && !changed.MayContain(fetch[slot].Page->Frame))
+            else if (!changed.IsEmpty)
             {
-                usedFetch[kept++] = slot;
-            }
-            else
-            {
-                fetch[slot].Tag = 0;
+                FlushChangedHalf(c, context, half, changed, memory);
             }
         }
-
-        c->UsedFetchCount[context] = kept;
     }
 
     /// <summary>Drops the translation of a 4 KiB page in both contexts.</summary>
@@ -165,7 +120,7 @@ internal static unsafe class LookAsideTables
             TlbEntry* entry = (TlbEntry*)(c->Data + (table * Core.TableBytes)) + slot;
             if (entry->NegatedTag == 0 - page)
             {
-                // The slot stays in the list of used ones, so it must not look unused: an entry without a match, but with a page.
+                // The slot stays in the list of used ones.
                 entry->NegatedTag = TlbEntry.EmptyTag(slot);
             }
         }
@@ -176,8 +131,7 @@ internal static unsafe class LookAsideTables
             FetchEntry* entry = (FetchEntry*)c->Fetch + (context * Core.FetchEntries) + (int)fetchSlot;
             if (entry->Tag == (page | FetchEntry.Valid))
             {
-                // As above: a tag that is neither empty nor any page's.
-                entry->Tag = FetchEntry.Valid << 1;
+                entry->Tag = 0;
             }
         }
     }
@@ -185,22 +139,188 @@ internal static unsafe class LookAsideTables
     /// <summary>Drops write translations of the frame at a host address, wherever it is mapped.</summary>
     public static void DropWrites(Core* c, byte* hostPage)
     {
-        for (int context = 0; context < Core.Contexts; context++)
+        for (int list = 0; list < Core.Contexts * SlotLists.Halves; list++)
         {
-            TlbEntry* write = (TlbEntry*)(c->Data + (((context * 2) + 1) * Core.TableBytes));
-            ushort* used = c->UsedData + (context * Core.TlbEntries);
-            for (int i = 0; i < c->UsedDataCount[context]; i++)
+            TlbEntry* write = WriteTable(c, list / SlotLists.Halves);
+            ref SlotList used = ref SlotLists.Of(ref c->UsedData, list / SlotLists.Halves, list % SlotLists.Halves);
+            for (int i = 0; i < used.Count; i++)
             {
                 if (write[used[i]].HostPage == hostPage)
                 {
-                    Empty(write, used[i]);
+                    Empty(write, (ulong)used[i]);
                 }
             }
         }
     }
 
-    /// <summary>Whether a negated tag is of a page with bit 63 set.</summary>
-    private static bool IsUpper(ulong negatedTag) => (long)(0 - negatedTag) < 0;
+    private static void FlushHalf(Core* c, int context, int half)
+    {
+        TlbEntry* read = ReadTable(c, context);
+        TlbEntry* write = WriteTable(c, context);
+        ref SlotList used = ref SlotLists.Of(ref c->UsedData, context, half);
+        ref PageSlots places = ref PageSlotTables.Of(ref c->DataSlots, context, half);
+        for (int i = used.TakeAll() - 1; i >= 0; i--)
+        {
+            int slot = used.Take(i);
+            EmptyOf(read, slot, half, ref places);
+            EmptyOf(write, slot, half, ref places);
+        }
+
+        FetchEntry* fetch = FetchTable(c, context);
+        ref SlotList usedFetch = ref SlotLists.Of(ref c->UsedFetch, context, half);
+        for (int i = usedFetch.TakeAll() - 1; i >= 0; i--)
+        {
+            int slot = usedFetch.Take(i);
+            if (SlotLists.HalfOf(fetch[slot].Tag) == half)
+            {
+                fetch[slot].Tag = 0;
+            }
+        }
+    }
+
+    private static void FlushChangedHalf(Core* c, int context, int half, FrameFilter changed, GuestMemory memory)
+    {
+        if (!TryFlushListed(c, context, half, changed, memory))
+        {
+            FlushLookedThrough(c, context, half, changed, memory);
+        }
+
+        FetchEntry* fetch = FetchTable(c, context);
+        ref SlotList usedFetch = ref SlotLists.Of(ref c->UsedFetch, context, half);
+        int count = usedFetch.TakeAll();
+        for (int i = 0; i < count; i++)
+        {
+            int slot = usedFetch.Take(i);
+            if (fetch[slot].Tag == 0 || SlotLists.HalfOf(fetch[slot].Tag) != half)
+            {
+                continue;
+            }
+
+            if (changed.MayContain(fetch[slot].Page->Frame))
+            {
+                fetch[slot].Tag = 0;
+            }
+            else
+            {
+                usedFetch.Add(slot);
+            }
+        }
+    }
+
+    /// <summary>Drops the data translations that lead to the frames one by one.</summary>
+    /// <returns>False when that cannot be: they are too many, or one has translations in several slots.</returns>
+    private static bool TryFlushListed(Core* c, int context, int half, FrameFilter changed, GuestMemory memory)
+    {
+        if (!changed.TryList(out ReadOnlySpan<ulong> frames))
+        {
+            return false;
+        }
+
+        TlbEntry* read = ReadTable(c, context);
+        TlbEntry* write = WriteTable(c, context);
+        ref PageSlots places = ref PageSlotTables.Of(ref c->DataSlots, context, half);
+        foreach (ulong frame in frames)
+        {
+            byte* hostPage = memory.HostBase + ((frame - memory.FirstFrame) << GuestMemory.PageShift);
+            int slot = places[PageSlots.KeyOf(hostPage)];
+            if (slot == PageSlots.Many)
+            {
+                return false;
+            }
+
+            if (slot >= 0)
+            {
+                EmptyIf(read, slot, half, hostPage);
+                EmptyIf(write, slot, half, hostPage);
+            }
+        }
+
+        return true;
+    }
+
+    /// <summary>Looks through all data translations of a half for those that lead to one of the frames.</summary>
+    private static void FlushLookedThrough(Core* c, int context, int half, FrameFilter changed, GuestMemory memory)
+    {
+        TlbEntry* read = ReadTable(c, context);
+        TlbEntry* write = WriteTable(c, context);
+        ref SlotList used = ref SlotLists.Of(ref c->UsedData, context, half);
+        PageSlotTables.Of(ref c->DataSlots, context, half).Clear();
+        int count = used.TakeAll();
+        for (int i = 0; i < count; i++)
+        {
+            int slot = used.Take(i);
+            if (Keeps(read, slot, half, changed, memory) | Keeps(write, slot, half, changed, memory))
+            {
+                used.Add(slot);
+                NotePlace(c, context, half, slot, read[slot].HostPage);
+                NotePlace(c, context, half, slot, write[slot].HostPage);
+            }
+        }
+    }
+
+    /// <summary>Remembers that a slot leads to a host page.</summary>
+    private static void NotePlace(Core* c, int context, int half, int slot, byte* hostPage)
+    {
+        if (hostPage is null)
+        {
+            return;
+        }
+
+        ref PageSlots places = ref PageSlotTables.Of(ref c->DataSlots, context, half);
+        int key = PageSlots.KeyOf(hostPage);
+        int known = places[key];
+        if (known != slot && known != PageSlots.Many)
+        {
+            bool isOutdated = known < 0
+                || (PageSlots.KeyOf(ReadTable(c, context)[known].HostPage) != key && PageSlots.KeyOf(WriteTable(c, context)[known].HostPage) != key);
+            places.Set(key, isOutdated ? slot : PageSlots.Many);
+        }
+    }
+
+    /// <summary>Empties an entry that leads to one of the frames.</summary>
+    /// <returns>Whether the entry translates an address of this half still.</returns>
+    private static bool Keeps(TlbEntry* entries, int slot, int half, FrameFilter changed, GuestMemory memory)
+    {
+        TlbEntry* entry = entries + slot;
+        if (entry->HostPage is null || SlotLists.HalfOf(0 - entry->NegatedTag) != half)
+        {
+            return false;
+        }
+
+        ulong frame = memory.FirstFrame + ((ulong)(entry->HostPage - memory.HostBase) >> GuestMemory.PageShift);
+        if (!changed.MayContain(frame))
+        {
+            return true;
+        }
+
+        Empty(entries, (ulong)slot);
+        return false;
+    }
+
+    private static TlbEntry* ReadTable(Core* c, int context) => (TlbEntry*)(c->Data + (context * 2 * Core.TableBytes));
+
+    private static TlbEntry* WriteTable(Core* c, int context) => ReadTable(c, context) + Core.TlbEntries;
+
+    private static FetchEntry* FetchTable(Core* c, int context) => (FetchEntry*)c->Fetch + (context * Core.FetchEntries);
+
+    /// <summary>Empties an entry unless it translates an address of the other half.</summary>
+    private static void EmptyOf(TlbEntry* entries, int slot, int half, ref PageSlots places)
+    {
+        if (entries[slot].HostPage is not null && SlotLists.HalfOf(0 - entries[slot].NegatedTag) == half)
+        {
+            places.Remove(PageSlots.KeyOf(entries[slot].HostPage));
+            Empty(entries, (ulong)slot);
+        }
+    }
+
+    /// <summary>Empties an entry of a half that leads to a host page.</summary>
+    private static void EmptyIf(TlbEntry* entries, int slot, int half, byte* hostPage)
+    {
+        if (entries[slot].HostPage == hostPage && SlotLists.HalfOf(0 - entries[slot].NegatedTag) == half)
+        {
+            Empty(entries, (ulong)slot);
+        }
+    }
 
     private static void Empty(TlbEntry* entries, ulong slot)
     {

@@ -23,7 +23,6 @@ internal sealed unsafe class Thunks : IDisposable
 
     private readonly ExecutableMemory _memory = new(8192);
     private readonly HostAssembler _code = new();
-    private readonly int _enter;
     private readonly int _exit;
     private readonly int _fill;
     private readonly int _loadVector;
@@ -32,7 +31,7 @@ internal sealed unsafe class Thunks : IDisposable
     public Thunks()
     {
         _exit = _code.NewLabel();
-        _enter = EmitEnter();
+        int enter = EmitEnter();
         EmitExit();
         _loadVector = EmitLoadVector();
         _fill = EmitFill();
@@ -42,10 +41,11 @@ internal sealed unsafe class Thunks : IDisposable
         }
 
         _code.Finish(new Span<byte>(_memory.Writable, (int)_memory.Length));
+        Enter = (delegate* unmanaged<NativeState*, nint, void>)Address(enter);
     }
 
     /// <summary>Enters translated code: the state, which GS must point to, and the code's address.</summary>
-    public delegate* unmanaged<NativeState*, nint, void> Enter => (delegate* unmanaged<NativeState*, nint, void>)Address(_enter);
+    public delegate* unmanaged<NativeState*, nint, void> Enter { get; }
 
     /// <summary>Fills in the thunks' addresses and the constants of a vCPU's state.</summary>
     public void Prepare(NativeState* state)

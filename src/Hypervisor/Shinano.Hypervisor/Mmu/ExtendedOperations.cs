@@ -89,7 +89,7 @@ internal sealed class ExtendedOperations
             case MmuExtendedCommand.NewUserBasePointer:
                 return LoadRoot(vcpu, request.Argument1, user: true);
             case MmuExtendedCommand.FlushLocal:
-                _mmu.Flushes.Flush(own);
+                _mmu.Flushes.FlushChanged(own);
                 return 0;
             case MmuExtendedCommand.InvalidatePageLocal:
                 _mmu.Flushes.FlushPage(vcpu, own, request.Argument1);
@@ -131,7 +131,7 @@ internal sealed class ExtendedOperations
         }
         else
         {
-            _mmu.Flushes.Flush(mask);
+            _mmu.Flushes.FlushChanged(mask);
         }
     }
 

@@ -95,7 +95,7 @@ public sealed class MmuGuestFrames(Domain domain, MmuHypercalls mmu) : IGuestFra
         }
 
         // Not under the lock: no other vCPU has to wait for it in order to leave guest code, but all would wait for this.
-        mmu.Flushes.FlushAll();
+        mmu.Flushes.FlushChanged(ulong.MaxValue);
         return 0;
     }
 }

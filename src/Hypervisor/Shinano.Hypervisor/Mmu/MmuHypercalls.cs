@@ -1,5 +1,4 @@
 using System.Runtime.InteropServices;
-using Shinano.Cpu;
 using Shinano.Memory;
 using Shinano.X86;
 using Shinano.XenAbi;
@@ -11,14 +10,16 @@ namespace Shinano.Hypervisor.Mmu;
 /// </summary>
 public sealed class MmuHypercalls
 {
+    private const int KernelContext = 0;
+    private const int UserContext = 1;
+
     private readonly DescriptorTables _descriptors;
-    private readonly FrameFilter _changed = new();
 
     public MmuHypercalls(Domain domain, MachineSpace space)
     {
         Domain = domain;
         Space = space;
-        Flushes = new TranslationFlushes(domain);
+        Flushes = new TranslationFlushes(domain, MmuLock);
         Types = new PageTypes(space, Flushes);
         _descriptors = new DescriptorTables(this);
         _ = new PageTableUpdates(this);
@@ -96,8 +97,7 @@ public sealed class MmuHypercalls
         {
             if (!user)
             {
-                LoadKernelRoot(vcpu, vcpu.KernelRoot);
-                Flushes.ContextLoaded(vcpu, 0);
+                Flushes.RootLoaded(vcpu, KernelContext, keepsUpperHalf: true);
             }
 
             return 0;
@@ -120,31 +120,24 @@ public sealed class MmuHypercalls
 
         if (user)
         {
-            vcpu.LoadUserRoot(frame << GuestMemory.PageShift);
+            vcpu.SetUserRoot(frame << GuestMemory.PageShift);
+            Flushes.RootLoaded(vcpu, UserContext, keepsUpperHalf: false);
         }
         else
         {
-            LoadKernelRoot(vcpu, frame << GuestMemory.PageShift);
+            ulong root = frame << GuestMemory.PageShift;
+            bool keepsUpperHalf = vcpu.KernelRoot != 0 && HasSameUpperHalf(vcpu.KernelRoot, root);
+            vcpu.SetKernelRoot(root);
+            Flushes.RootLoaded(vcpu, KernelContext, keepsUpperHalf);
             _descriptors.ReloadLdt(vcpu);
         }
 
-        Flushes.ContextLoaded(vcpu, user ? 1 : 0);
         if (old != 0)
         {
             Types.Release(old);
         }
 
         return 0;
-    }
-
-    /// <summary>Loads a kernel root and drops what it may translate otherwise than the old one.</summary>
-    private void LoadKernelRoot(PvVcpu vcpu, ulong root)
-    {
-        bool keepsUpper = vcpu.KernelRoot != 0
-            && HasSameUpperHalf(vcpu.KernelRoot, root)
-            && Types.Changes.TryCollect(vcpu.SeenLeafChanges, _changed);
-        vcpu.SeenLeafChanges = Types.Changes.Count;
-        vcpu.LoadKernelRoot(root, keepsUpper ? _changed : null);
     }
 
     /// <summary>Whether two roots have the same tables for addresses with bit 63 set.</summary>

@@ -83,7 +83,7 @@ internal sealed class PageTableUpdates
 
         if (flush)
         {
-            _mmu.Flushes.FlushAll();
+            _mmu.Flushes.FlushChanged(ulong.MaxValue);
         }
 
         return progress.End(result, goesOn);
@@ -162,7 +162,7 @@ internal sealed class PageTableUpdates
         }
         else
         {
-            _mmu.Flushes.Flush(mask);
+            _mmu.Flushes.FlushChanged(mask);
         }
 
         return 0;

@@ -42,7 +42,7 @@ public sealed class PageTypes
     internal TranslationFlushes Flushes { get; }
 
     /// <summary>Changes of last-level entries.</summary>
-    internal LeafChanges Changes { get; } = new();
+    internal LeafChanges Changes => Flushes.Changes;
 
     /// <summary>Whether the present hypercall's share is used up.</summary>
     internal bool IsWorkDone => _work <= 0;

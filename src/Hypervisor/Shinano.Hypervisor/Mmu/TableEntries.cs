@@ -126,7 +126,12 @@ internal sealed class TableEntries(MachineSpace space, PageTypes types)
 
         if ((old & PageTableEntry.Present) != 0)
         {
-            types.FlushDue |= level > 1;
+            if (level > 1)
+            {
+                types.FlushDue = true;
+                types.Changes.NoteTable(_memory, PageTableEntry.Frame(old), level - 1);
+            }
+
             if (!isSame)
             {
                 Drop(frame, level, old);

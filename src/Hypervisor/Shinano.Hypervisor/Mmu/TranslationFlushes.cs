@@ -1,3 +1,5 @@
+using Shinano.Cpu;
+
 namespace Shinano.Hypervisor.Mmu;
 
 /// <summary>
@@ -8,9 +10,10 @@ namespace Shinano.Hypervisor.Mmu;
 /// A vCPU that executes no guest code drops its translations before it executes more: the request suffices. The hypervisor's own accesses walk the tables.
 /// Waiting here needs no lock of anybody: a vCPU leaves guest code by itself. Any thread.
 /// </remarks>
-public sealed class TranslationFlushes(Domain domain)
+public sealed class TranslationFlushes(Domain domain, Lock mmuLock)
 {
     private const int Contexts = 2;
+    private readonly FrameFilter _changed = new();
     private readonly uint[] _flushedAt = new uint[domain.MaximumVcpus * Contexts];
     private uint _now = 1;
 
@@ -40,8 +43,29 @@ public sealed class TranslationFlushes(Domain domain)
         }
     }
 
-    /// <summary>Drops all translations of all vCPUs.</summary>
-    public void FlushAll() => Flush(ulong.MaxValue);
+    /// <summary>
+    /// As <see cref="Flush"/>, for all that <see cref="Changes"/> knows of: the vCPU of the calling thread keeps the translations that are the page tables' still.
+    /// </summary>
+    public void FlushChanged(ulong mask)
+    {
+        foreach (PvVcpu vcpu in domain.Vcpus)
+        {
+            ulong bit = 1UL << vcpu.Id;
+            if ((mask & bit) != 0 && vcpu.IsOnOwnThread)
+            {
+                mask &= ~bit;
+                vcpu.DueFlush = this;
+                uint now = Tick();
+                Record(vcpu, 0, now);
+                Record(vcpu, 1, now);
+            }
+        }
+
+        if (mask != 0)
+        {
+            Flush(mask);
+        }
+    }
 
     /// <summary>Drops translations of one page; <paramref name="caller"/> is the vCPU of this thread.</summary>
     public void FlushPage(PvVcpu caller, ulong mask, ulong linear)
@@ -78,12 +102,48 @@ public sealed class TranslationFlushes(Domain domain)
 
         if (mask != 0)
         {
-            Flush(mask);
+            FlushChanged(mask);
         }
     }
 
-    /// <summary>A root was loaded and the translations of its context dropped, on the vCPU's thread.</summary>
-    public void ContextLoaded(PvVcpu vcpu, int context) => Record(vcpu, context, Tick());
+    /// <summary>Changes of last-level entries. Under the MMU lock.</summary>
+    internal LeafChanges Changes { get; } = new();
+
+    /// <summary>Drops the translations of a context whose root was loaded. On the vCPU's thread or before its first run, under the MMU lock.</summary>
+    /// <param name="keepsUpperHalf">The root has the same tables as the one before for addresses with bit 63 set: what did not change there may stay.</param>
+    internal void RootLoaded(PvVcpu vcpu, int context, bool keepsUpperHalf)
+    {
+        DropChanged(vcpu, context, keepsUpperHalf, keepsLowerHalf: false);
+        Record(vcpu, context, Tick());
+    }
+
+    /// <summary>Does what <see cref="FlushChanged"/> left to do for a vCPU, on its thread and before it uses a translation: once, however often it was asked for.</summary>
+    internal void Settle(PvVcpu vcpu)
+    {
+        vcpu.DueFlush = null;
+        lock (mmuLock)
+        {
+            for (int context = 0; context < Contexts; context++)
+            {
+                DropChanged(vcpu, context, keepsUpperHalf: true, keepsLowerHalf: true);
+            }
+        }
+    }
+
+    private void DropChanged(PvVcpu vcpu, int context, bool keepsUpperHalf, bool keepsLowerHalf)
+    {
+        ref long seen = ref vcpu.SeenLeafChanges[context];
+        if (keepsUpperHalf && Changes.TryCollect(seen, _changed))
+        {
+            vcpu.Cpu.FlushChanged(context, _changed, keepsLowerHalf);
+        }
+        else
+        {
+            vcpu.Cpu.FlushContext(context);
+        }
+
+        seen = Changes.Count;
+    }
 
     private void Record(PvVcpu vcpu, int context, uint time) => Volatile.Write(ref _flushedAt[(vcpu.Id * Contexts) + context], time);
 

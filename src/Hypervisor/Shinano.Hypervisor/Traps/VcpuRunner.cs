@@ -76,6 +76,7 @@ public sealed unsafe class VcpuRunner
 
     private void ThreadMain()
     {
+        _vcpu.OwnerThread = Environment.CurrentManagedThreadId;
         lock (_affinityLock)
         {
             ThreadCpuClock clock = ThreadCpuClock.OfCurrentThread();
@@ -110,6 +111,7 @@ public sealed unsafe class VcpuRunner
         VirtualCpu cpu = _vcpu.Cpu;
         while (_vcpu.Scheduling.WaitUntilRunnable())
         {
+            _vcpu.DueFlush?.Settle(_vcpu);
             TrapDelivery.DeliverPending(_vcpu);
             if (_vcpu.Domain.Shutdown is not null)
             {
