@@ -106,6 +106,7 @@ internal unsafe class TranslatorCpu : InterpreterCpu
     /// <inheritdoc/>
     protected override void RunCore(ref CpuExit exit)
     {
+        BindThread();
         base.RunCore(ref exit);
         _counters.Publish(Core->Count);
     }
@@ -124,7 +125,6 @@ internal unsafe class TranslatorCpu : InterpreterCpu
             return;
         }
 
-        BindThread();
         EnterMode();
         NativeExit reason = NativeExit.Lookup;
         while (reason == NativeExit.Lookup && c->HasExit == 0)

@@ -14,6 +14,12 @@ internal sealed class Link
     /// <summary>Number of the page mapping that the code checks before the jump; -1 for a target in the same page, 0 for none that could hold.</summary>
     public required int Mapping { get; init; }
 
+    /// <summary>It leads forwards within a page, so that the target need not look whether attention is wanted.</summary>
+    public required bool IsForward { get; init; }
+
+    /// <summary>What the block that it is in made sure of.</summary>
+    public required VectorUse Vectors { get; init; }
+
     /// <summary>Offset in the region of the field to patch.</summary>
     public required int Field { get; init; }
 

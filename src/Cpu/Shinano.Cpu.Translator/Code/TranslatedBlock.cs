@@ -13,6 +13,11 @@ internal sealed class TranslatedBlock
     /// <summary>Address of the code; 0 when the first instruction is the interpreter's.</summary>
     public nint Code { get; set; }
 
+    /// <summary>Address of the code behind the look at the vCPU's attention and the loading of vector registers.</summary>
+    public nint Body { get; set; }
+
+    public VectorUse Vectors { get; set; }
+
     /// <summary>The 64-byte chunks of the frame that it was made from.</summary>
     public ulong Chunks { get; set; }
 
@@ -36,6 +41,9 @@ internal sealed class TranslatedBlock
 
     /// <summary>The chunks of a frame that it was made from.</summary>
     public ulong ChunksOf(ulong frame) => (frame == Frame ? Chunks : 0) | (frame == NextFrame ? 1UL : 0);
+
+    /// <summary>Where a link may lead.</summary>
+    public nint EntryFor(Link link) => link.IsForward && Vectors <= link.Vectors ? Body : Code;
 
     /// <summary>Links that were patched to lead here.</summary>
     public List<Link> Incoming { get; } = [];

@@ -173,7 +173,7 @@ internal sealed class TranslationCache : ICodeDependents, ILinkNumbers, IDisposa
 
             if (link.Block is null)
             {
-                link.Region.Patch(link.Field, target.Code);
+                link.Region.Patch(link.Field, target.EntryFor(link));
                 link.Block = target;
                 LinksMade++;
                 target.Incoming.Add(link);
@@ -391,6 +391,8 @@ internal sealed class TranslationCache : ICodeDependents, ILinkNumbers, IDisposa
 
         _emitted.Assembler.Finish(region.Writable(start, length));
         made.Code = region.Address(start);
+        made.Body = region.Address(start + _emitted.Assembler.OffsetOf(_emitted.Body));
+        made.Vectors = _emitted.Vectors;
 
         foreach (EmittedCode.LinkSite site in _emitted.Links)
         {
@@ -400,6 +402,8 @@ internal sealed class TranslationCache : ICodeDependents, ILinkNumbers, IDisposa
                 Mode = made.Mode,
                 SourceFrame = made.Frame,
                 Mapping = site.Mapping,
+                IsForward = site.IsForward,
+                Vectors = made.Vectors,
                 Field = start + _emitted.Assembler.OffsetOf(site.Field),
                 Stub = start + _emitted.Assembler.OffsetOf(site.Stub),
                 Region = region,

@@ -12,7 +12,10 @@ internal sealed class BlockEmitter
     private readonly MemoryEmitter _memory;
     private readonly InstructionEmitter _instructions;
     private GuestBlock _block = null!;
-    private int _entry;
+
+    /// <summary>Where the block looks whether attention is wanted, its vector registers loaded.</summary>
+    private int _poll;
+    private VectorUse _vectors;
 
     /// <summary>Instructions completed that no exit has counted yet.</summary>
     private int _uncounted;
@@ -57,7 +60,7 @@ internal sealed class BlockEmitter
         else if (block.Count == 0 || !Ends(block[block.Count - 1].Kind))
         {
             EmitCount();
-            EmitJump(block.EndRip);
+            EmitJump(block.Rip, block.EndRip);
         }
     }
 
@@ -66,10 +69,13 @@ internal sealed class BlockEmitter
 
     private void EmitEntry()
     {
-        _entry = _code.Here();
+        _vectors = UseOf(_block);
+        _output.Vectors = _vectors;
+        EmitVectorEntry();
+        _poll = _code.Here();
         int attention = _code.NewLabel();
 
-        // TEST byte [attention], mask: every loop passes a block's entry, so every loop polls.
+        // TEST byte [attention], mask: every loop passes here, but jumps forwards within a page go behind it.
         _code.Op(0, false, 0xF6, 0, HostOperand.State(NativeLayout.Attention));
         _code.Byte(AttentionBits.Wanted);
         _code.JumpIf(HostCondition.NotEqual, attention);
@@ -78,24 +84,28 @@ internal sealed class BlockEmitter
             _code.Bind(attention);
             EmitExit(NativeExit.Lookup, _block.Rip);
         });
-        EmitVectorEntry();
+        _output.Body = _code.Here();
         if (_block.LiveAtEntry != ArithmeticFlag.None)
         {
             FlagEmitter.Load(_code);
         }
     }
 
-    private void EmitVectorEntry()
+    private static VectorUse UseOf(GuestBlock block)
     {
-        bool vector = false;
-        bool vex = false;
-        for (int i = 0; i < _block.Count; i++)
+        VectorUse use = VectorUse.None;
+        for (int i = 0; i < block.Count; i++)
         {
-            vector |= _block[i].IsVector;
-            vex |= _block[i].IsVex;
+            VectorUse one = block[i].IsVex ? VectorUse.Vex : block[i].IsVector ? VectorUse.Legacy : VectorUse.None;
+            use = one > use ? one : use;
         }
 
-        if (!vector)
+        return use;
+    }
+
+    private void EmitVectorEntry()
+    {
+        if (_vectors == VectorUse.None)
         {
             return;
         }
@@ -104,7 +114,7 @@ internal sealed class BlockEmitter
         _code.CompareByte(HostOperand.State(NativeLayout.UsedVector), 0);
         _code.JumpIf(HostCondition.Equal, load);
         int back = _code.Here();
-        if (vex)
+        if (_vectors == VectorUse.Vex)
         {
             _code.StoreImmediate8(HostOperand.State(NativeLayout.UsedVex), 1);
         }
@@ -124,11 +134,11 @@ internal sealed class BlockEmitter
             case InstructionKind.JumpIf:
                 CountThrough();
                 // The enumeration is in the encoding's order, after None.
-                EmitJumpIf((int)instruction.Code.ConditionCode - 1, instruction.Code.NearBranchTarget);
+                EmitJumpIf((int)instruction.Code.ConditionCode - 1, instruction.Rip, instruction.Code.NearBranchTarget);
                 break;
             case InstructionKind.Jump:
                 CountThrough();
-                EmitJump(instruction.Code.NearBranchTarget);
+                EmitJump(instruction.Rip, instruction.Code.NearBranchTarget);
                 break;
             case InstructionKind.JumpIndirect:
                 EmitProbe(instruction, () =>
@@ -177,28 +187,29 @@ internal sealed class BlockEmitter
         }
     }
 
-    private void EmitJump(ulong target)
+    /// <param name="from">Address of the jump.</param>
+    private void EmitJump(ulong from, ulong target)
     {
         if (target == _block.Rip)
         {
-            _code.Jump(_entry);
+            _code.Jump(_poll);
             return;
         }
 
         int mapping = EmitMappingCheck(target, out int stub);
-        AddLink(_code.PatchableJump(stub), stub, target, mapping);
+        AddLink(_code.PatchableJump(stub), stub, target, mapping, IsForward(from, target));
     }
 
-    private void EmitJumpIf(int condition, ulong target)
+    private void EmitJumpIf(int condition, ulong from, ulong target)
     {
         if (target == _block.Rip)
         {
-            _code.JumpIf(condition, _entry);
+            _code.JumpIf(condition, _poll);
         }
         else if (IsSamePage(target))
         {
             int stub = _code.NewLabel();
-            AddLink(_code.PatchableJumpIf(condition, stub), stub, target, -1);
+            AddLink(_code.PatchableJumpIf(condition, stub), stub, target, -1, IsForward(from, target));
         }
         else
         {
@@ -207,7 +218,7 @@ internal sealed class BlockEmitter
             _code.Cold(() =>
             {
                 _code.Bind(taken);
-                EmitJump(target);
+                EmitJump(from, target);
             });
         }
     }
@@ -218,7 +229,7 @@ internal sealed class BlockEmitter
         EmitDepthCheck();
         int mapping = EmitMappingCheck(target, out int unmapped);
         int stub = _code.NewLabel();
-        AddLink(_code.PatchableCall(stub), stub, target, mapping);
+        AddLink(_code.PatchableCall(stub), stub, target, mapping, isForward: false);
         int back = _code.Here();
         if (mapping >= 0)
         {
@@ -324,10 +335,10 @@ internal sealed class BlockEmitter
     }
 
     /// <summary>A direct jump whose target is not linked, or not known to be mapped: C# finds the code and makes the link, or the interpreter goes on there.</summary>
-    private void AddLink(int field, int stub, ulong target, int mapping)
+    private void AddLink(int field, int stub, ulong target, int mapping, bool isForward)
     {
         int number = _numbers.NextLink();
-        _output.Links.Add(new EmittedCode.LinkSite(number, field, stub, target, mapping));
+        _output.Links.Add(new EmittedCode.LinkSite(number, field, stub, target, mapping, isForward));
         _code.Cold(() =>
         {
             _code.Bind(stub);
@@ -404,6 +415,9 @@ internal sealed class BlockEmitter
             _code.Op(0, false, 0x0FD4, 0, HostOperand.State(NativeLayout.Numbers + (8 * instructions)));
         }
     }
+
+    /// <summary>Jumps that cannot be part of a loop by themselves: the next page's first block, at the latest, looks whether attention is wanted.</summary>
+    private bool IsForward(ulong from, ulong target) => target > from && IsSamePage(target);
 
     private bool IsSamePage(ulong target) => ((target ^ _block.Rip) & ~(ulong)(GuestMemory.PageSize - 1)) == 0;
 }
