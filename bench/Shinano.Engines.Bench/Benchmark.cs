@@ -88,7 +88,16 @@ internal sealed class Benchmark(Options options)
     private async Task BootWithXmAsync(
         string directory, GuestFiles files, List<Column> columns, Figures figures, CancellationToken cancellation)
     {
-        await using XmBoot xm = new(options.Repository, directory, files, options.Limit);
+        foreach ((string row, int warmProcesses) in ((string, int)[])[(Figures.XmBoot, 0), (Figures.WarmXmBoot, 1)])
+        {
+            await BootWithXmAsync(row, warmProcesses, directory, files, columns, figures, cancellation).ConfigureAwait(false);
+        }
+    }
+
+    private async Task BootWithXmAsync(
+        string row, int warmProcesses, string directory, GuestFiles files, List<Column> columns, Figures figures, CancellationToken cancellation)
+    {
+        await using XmBoot xm = new(options.Repository, directory, files, options.Limit, warmProcesses);
         await xm.StartAsync(cancellation).ConfigureAwait(false);
         for (int i = 0; i < options.Rounds; i++)
         {
@@ -96,7 +105,7 @@ internal sealed class Benchmark(Options options)
             {
                 try
                 {
-                    figures.Add(Figures.XmBoot, column, (await xm.BootAsync(column, cancellation).ConfigureAwait(false)).TotalSeconds);
+                    figures.Add(row, column, (await xm.BootAsync(column, cancellation).ConfigureAwait(false)).TotalSeconds);
                 }
                 catch (BenchFailureException e)
                 {

@@ -6,7 +6,7 @@ namespace Shinano.Engines.Bench;
 internal sealed class Figures
 {
     /// <summary>Rows that are not groups of the guest program.</summary>
-    public const string Boot = "boot", XmBoot = "xm create -c", Memory = "memory";
+    public const string Boot = "boot", XmBoot = "xm create -c", WarmXmBoot = "xm create -c, warm process", Memory = "memory";
 
     private readonly Dictionary<(string Row, Column Column), List<double>> _values = [];
     private readonly Dictionary<string, (string Sum, Column From)> _checksums = [];
