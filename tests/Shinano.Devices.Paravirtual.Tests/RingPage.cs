@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using Shinano.Memory;
 
 namespace Shinano.Devices.Paravirtual.Tests;
@@ -40,16 +41,20 @@ internal sealed class RingPage : IDisposable
 
     /// <summary>Writes nonsense, and steps that make sense for a moment so that the ring is in use between, and tells the back end of each.</summary>
     /// <param name="indices">Words of the page in which nonsense does most.</param>
-    public void Scribble(Random random, int[] indices, Action notify)
+    public void Scribble(Random random, int[] indices, Action notify) => Scribble(Memory.FrameMemory(Frame), random, indices, notify);
+
+    /// <summary>The same on any page.</summary>
+    public static void Scribble(Memory<byte> page, Random random, int[] indices, Action notify)
     {
+        Span<uint> words = MemoryMarshal.Cast<byte, uint>(page.Span);
         for (int i = 0; i < 30_000; i++)
         {
-            ref uint word = ref Word(random.Next(4) == 0 ? random.Next(1024) * 4 : indices[random.Next(indices.Length)]);
+            ref uint word = ref words[random.Next(4) == 0 ? random.Next(words.Length) : indices[random.Next(indices.Length)] / sizeof(uint)];
             word = random.Next(3) switch
             {
                 0 => (uint)random.NextInt64(uint.MaxValue),
                 1 => word + (uint)random.Next(2048),
-                _ => Word(indices[random.Next(indices.Length)]),
+                _ => words[indices[random.Next(indices.Length)] / sizeof(uint)],
             };
             notify();
         }

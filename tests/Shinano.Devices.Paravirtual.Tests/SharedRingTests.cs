@@ -14,7 +14,7 @@ public sealed class SharedRingTests
                 using RingPage page = new();
                 page.Memory.FrameSpan(RingPage.Frame).Fill(0xEE);
                 (page.Word(100), page.Word(104)) = (consumer, producer);
-                SharedRing ring = new(page.Memory, RingPage.Frame, 32, Size, 100, 104);
+                SharedRing ring = new(new HeldFrame(page.Memory, RingPage.Frame), 32, Size, 100, 104);
                 uint used = producer - consumer;
                 Assert.Equal(used > Size, ring.IsBroken);
                 int read = ring.Peek(new byte[64]);
@@ -33,7 +33,7 @@ public sealed class SharedRingTests
     {
         using RingPage page = new();
         (page.Word(100), page.Word(104)) = (uint.MaxValue - 2, uint.MaxValue - 2);
-        SharedRing ring = new(page.Memory, RingPage.Frame, 32, Size, 100, 104);
+        SharedRing ring = new(new HeldFrame(page.Memory, RingPage.Frame), 32, Size, 100, 104);
         byte[] sent = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10];
         Assert.Equal(10, ring.Produce(sent));
         byte[] received = new byte[10];
@@ -47,7 +47,7 @@ public sealed class SharedRingTests
     public void A_frame_that_left_the_domain_is_an_empty_ring()
     {
         using RingPage page = new();
-        SharedRing ring = new(page.Memory, RingPage.Frame, 32, Size, 100, 104);
+        SharedRing ring = new(new HeldFrame(page.Memory, RingPage.Frame), 32, Size, 100, 104);
         page.Memory.RemoveRam(RingPage.Frame);
         Assert.Equal(0, ring.Peek(new byte[4]));
         Assert.Equal(0, ring.Produce([1]));

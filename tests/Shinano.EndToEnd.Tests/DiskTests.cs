@@ -73,7 +73,7 @@ public sealed class DiskTests(DiskGuestFiles files) : IClassFixture<DiskGuestFil
         await host.SucceedAsync("xm", "create", host.Configuration("late", $"memory = 192\n{files.Boot}"));
         await host.SucceedAsync("xm", "block-attach", "late", $"file:{image}", "xvdb", "w");
         Assert.Equal("connected", (await host.SucceedAsync("xenstore-read", "/local/domain/0/backend/vbd/1/51728/hotplug-status")).Output.Trim());
-        await UntilAsync(host, "/local/domain/0/backend/vbd/1/51728/state", "4");
+        await host.UntilAsync("/local/domain/0/backend/vbd/1/51728/state", "4");
         await host.KillDaemonAsync();
 
         Assert.Matches(@"51728\s+0\s+0\s+4", (await host.SucceedAsync("xm", "block-list", "late")).Output);
@@ -115,28 +115,6 @@ public sealed class DiskTests(DiskGuestFiles files) : IClassFixture<DiskGuestFil
         }
 
         xm.Kill(entireProcessTree: true);
-    }
-
-    /// <summary>Waits, by a watch, until a node has a value.</summary>
-    private static async Task UntilAsync(Host host, string node, string value)
-    {
-        using Process watch = host.Start("xenstore-watch", [node]);
-        try
-        {
-            while (await watch.StandardOutput.ReadLineAsync(Cancellation) is not null)
-            {
-                if ((await host.RunAsync("xenstore-read", [node])).Output.Trim() == value)
-                {
-                    return;
-                }
-            }
-
-            Assert.Fail($"{node} did not become {value}");
-        }
-        finally
-        {
-            watch.Kill(entireProcessTree: true);
-        }
     }
 
     private static void MakeFileSystem(string image)

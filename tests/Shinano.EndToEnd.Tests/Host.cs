@@ -113,6 +113,28 @@ internal sealed class Host : IAsyncDisposable
         return Process.Start(start) ?? throw new InvalidOperationException("the launcher did not start");
     }
 
+    /// <summary>Waits, by a watch, until a node of xenstore has a value.</summary>
+    public async Task UntilAsync(string node, string value)
+    {
+        using Process watch = Start("xenstore-watch", [node]);
+        try
+        {
+            while (await watch.StandardOutput.ReadLineAsync(TestContext.Current.CancellationToken) is not null)
+            {
+                if ((await RunAsync("xenstore-read", [node])).Output.Trim() == value)
+                {
+                    return;
+                }
+            }
+
+            Assert.Fail($"{node} did not become {value}");
+        }
+        finally
+        {
+            watch.Kill(entireProcessTree: true);
+        }
+    }
+
     /// <summary>Writes a configuration file and returns its path.</summary>
     public string Configuration(string name, string text)
     {

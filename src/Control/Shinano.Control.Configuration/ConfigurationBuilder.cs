@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Numerics;
+using Shinano.Control.Configuration.Consoles;
 using Shinano.Control.Configuration.Disks;
 using Shinano.Control.Configuration.Displays;
 using Shinano.Control.Configuration.Networks;
@@ -70,6 +71,7 @@ internal sealed class ConfigurationBuilder(
             CodeCacheMebibytes = ReadCodeCache(),
             Disks = ReadDisks(),
             Vifs = ReadVifs(),
+            Channels = entries.TryGetValue("channel", out ConfigurationEntry? channels) ? new ChannelListReader(channels, diagnostics).Read() : [],
             Display = entries.TryGetValue("vfb", out ConfigurationEntry? vfb) ? new DisplayListReader(vfb, diagnostics).Read() : null,
             OnPoweroff = Action("on_poweroff", LifecycleAction.Destroy),
             OnReboot = Action("on_reboot", LifecycleAction.Restart),

@@ -8,14 +8,14 @@ internal static class ConfigurationKeys
     public static readonly FrozenSet<string> Supported = FrozenSet.ToFrozenSet(
     [
         "name", "uuid", "memory", "maxmem", "vcpus", "maxvcpus", "kernel", "ramdisk", "extra", "root", "cmdline", "cpu_engine", "code_cache",
-        "on_poweroff", "on_reboot", "on_crash", "on_watchdog", "builder", "type", "disk", "vif", "vfb", "bootloader", "cpus",
+        "on_poweroff", "on_reboot", "on_crash", "on_watchdog", "builder", "type", "disk", "vif", "vfb", "channel", "bootloader", "cpus",
         "cpu_weight", "cap", "cpu_cap", "vcpu_avail",
     ], StringComparer.Ordinal);
 
     /// <summary>Meaningful, kept, and without effect for now: worth a word when they are used.</summary>
     public static readonly FrozenSet<string> NotYet = FrozenSet.ToFrozenSet(
     [
-        "vtpm", "p9", "pvcalls", "pci", "usbctrl", "usbdev", "usb", "usbdevice", "channel", "vkb", "vdispl", "vsnd", "irqs",
+        "vtpm", "p9", "pvcalls", "pci", "usbctrl", "usbdev", "usb", "usbdevice", "vkb", "vdispl", "vsnd", "irqs",
         "ioports", "iomem", "dtdev", "bootloader_args", "boot", "cpus_soft", "pool", "cpuid", "nodes",
         "on_soft_reset", "seclabel", "init_seclabel", "device_model", "device_model_version", "device_model_override", "device_model_args",
         "device_model_args_pv", "device_model_args_hvm", "firmware", "bios", "bios_path_override", "vnc", "vnclisten", "vncpasswd", "vncdisplay",

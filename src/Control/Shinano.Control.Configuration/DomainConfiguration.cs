@@ -1,3 +1,4 @@
+using Shinano.Control.Configuration.Consoles;
 using Shinano.Control.Configuration.Disks;
 using Shinano.Control.Configuration.Displays;
 using Shinano.Control.Configuration.Networks;
@@ -70,6 +71,9 @@ public sealed record DomainConfiguration
 
     /// <summary>Network interfaces, in the order of the configuration; each has a number of its own.</summary>
     public IReadOnlyList<VifConfiguration> Vifs { get; init; } = [];
+
+    /// <summary>Consoles beside the first one, by their numbers.</summary>
+    public IReadOnlyList<ChannelConfiguration> Channels { get; init; } = [];
 
     /// <summary>Keys of xl.cfg(5) that were set and are kept but do nothing yet, with their values as text.</summary>
     public IReadOnlyDictionary<string, string> Kept { get; init; } = new Dictionary<string, string>();

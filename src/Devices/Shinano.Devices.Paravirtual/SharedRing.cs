@@ -1,4 +1,5 @@
-using Shinano.Memory;
+using System.Runtime.InteropServices;
+using Shinano.Devices.Paravirtual.XenBus;
 
 namespace Shinano.Devices.Paravirtual;
 
@@ -6,13 +7,12 @@ namespace Shinano.Devices.Paravirtual;
 /// One direction of a byte ring in a page of the guest: free-running 32-bit indices over a buffer whose size is a power of two. What the other side wrote is
 /// hostile: a distance larger than the buffer is no state of the ring, and nothing is read or written then.
 /// </summary>
-/// <param name="memory">The guest's.</param>
-/// <param name="frame">Frame of the page; the caller keeps it from leaving the domain.</param>
+/// <param name="page">A whole page, mapped for writing. One that is gone all the same, and has no bytes, is an empty ring.</param>
 /// <param name="buffer">Offset of the buffer in the page, in bytes.</param>
 /// <param name="size">Bytes of the buffer.</param>
 /// <param name="consumer">Offset of the consumer's index in the page.</param>
 /// <param name="producer">Offset of the producer's index in the page.</param>
-internal sealed class SharedRing(GuestMemory memory, ulong frame, int buffer, int size, int consumer, int producer)
+internal sealed class SharedRing(IGrantedPage page, int buffer, int size, int consumer, int producer)
 {
     /// <summary>The indices make no sense at present.</summary>
     public bool IsBroken => Load(producer) - Load(consumer) > (uint)size;
@@ -23,17 +23,18 @@ internal sealed class SharedRing(GuestMemory memory, ulong frame, int buffer, in
     {
         uint start = Load(consumer);
         uint available = Load(producer) - start;
-        if (available > (uint)size || !memory.IsRam(frame))
+        Span<byte> bytes = page.Bytes.Span;
+        if (available > (uint)size || bytes.IsEmpty)
         {
             return 0;
         }
 
         int count = (int)Math.Min(available, (uint)destination.Length);
-        Span<byte> page = memory.FrameSpan(frame).Slice(buffer, size);
+        bytes = bytes.Slice(buffer, size);
         int offset = (int)(start & (uint)(size - 1));
         int first = Math.Min(count, size - offset);
-        page.Slice(offset, first).CopyTo(destination);
-        page[..(count - first)].CopyTo(destination[first..]);
+        bytes.Slice(offset, first).CopyTo(destination);
+        bytes[..(count - first)].CopyTo(destination[first..]);
         return count;
     }
 
@@ -46,18 +47,19 @@ internal sealed class SharedRing(GuestMemory memory, ulong frame, int buffer, in
     {
         uint start = Load(producer);
         uint used = start - Load(consumer);
-        if (used > (uint)size || !memory.IsRam(frame))
+        Span<byte> bytes = page.Bytes.Span;
+        if (used > (uint)size || bytes.IsEmpty)
         {
             return 0;
         }
 
         int count = (int)Math.Min((uint)size - used, (uint)source.Length);
-        Span<byte> page = memory.FrameSpan(frame).Slice(buffer, size);
+        bytes = bytes.Slice(buffer, size);
         int offset = (int)(start & (uint)(size - 1));
         int first = Math.Min(count, size - offset);
-        source[..first].CopyTo(page[offset..]);
-        source[first..count].CopyTo(page);
-        memory.AnnounceWrite((frame << GuestMemory.PageShift) + (uint)buffer, size);
+        source[..first].CopyTo(bytes[offset..]);
+        source[first..count].CopyTo(bytes);
+        page.Announce(buffer, size);
         Store(producer, start + (uint)count);
         return count;
     }
@@ -69,16 +71,22 @@ internal sealed class SharedRing(GuestMemory memory, ulong frame, int buffer, in
         Store(producer, 0);
     }
 
-    // Acquire and release, as the ring's bytes lie between the indices' accesses. A frame that is gone all the same reads as an empty ring.
-    private uint Load(int offset) => memory.IsRam(frame) ? Volatile.Read(ref Index(offset)) : 0;
+    // Acquire and release, as the ring's bytes lie between the indices' accesses.
+    private uint Load(int offset)
+    {
+        Span<byte> bytes = page.Bytes.Span;
+        return bytes.IsEmpty ? 0 : Volatile.Read(ref Index(bytes, offset));
+    }
 
     private void Store(int offset, uint value)
     {
-        if (memory.IsRam(frame))
+        Span<byte> bytes = page.Bytes.Span;
+        if (!bytes.IsEmpty)
         {
-            Volatile.Write(ref Index(offset), value);
+            Volatile.Write(ref Index(bytes, offset), value);
+            page.Announce(offset, sizeof(uint));
         }
     }
 
-    private ref uint Index(int offset) => ref memory.Shared<uint>((frame << GuestMemory.PageShift) + (uint)offset);
+    private static ref uint Index(Span<byte> bytes, int offset) => ref MemoryMarshal.AsRef<uint>(bytes.Slice(offset, sizeof(uint)));
 }

@@ -15,6 +15,9 @@ public enum FileKind
     /// <summary>A directory.</summary>
     Directory,
 
-    /// <summary>A character device, FIFO or socket.</summary>
+    /// <summary>A unix socket.</summary>
+    Socket,
+
+    /// <summary>A character device or FIFO.</summary>
     Other,
 }

@@ -29,6 +29,7 @@ internal readonly partial record struct FileStatus(FileKind Kind, ulong Device, 
             0x8000 => FileKind.Regular, // S_IFREG
             0x6000 => FileKind.BlockDevice, // S_IFBLK
             0x4000 => FileKind.Directory, // S_IFDIR
+            0xc000 => FileKind.Socket, // S_IFSOCK
             _ => FileKind.Other,
         };
         return new FileStatus(

@@ -1,6 +1,7 @@
 using System.Net.Sockets;
 using Shinano.Control.Api.Domains;
 using Shinano.Cpu;
+using Shinano.Devices.Paravirtual;
 using Shinano.Devices.Paravirtual.Console;
 using Shinano.Devices.Paravirtual.XenBus;
 using Shinano.Devices.Paravirtual.XenStore;
@@ -267,7 +268,8 @@ internal sealed class PvMachine : IAsyncDisposable
     public void OpenConsole(ConsoleBacklog backlog, ConsoleLog? log)
     {
         Backlog = backlog;
-        _console = new ConsoleBackEnd(Domain.Memory, Result.ConsoleRingFrame, _consolePort!.Notify, backlog, log);
+        _console = new ConsoleBackEnd(backlog, log);
+        _console.Connect(new HeldFrame(Domain.Memory, Result.ConsoleRingFrame), _consolePort!.Notify);
     }
 
     /// <summary>What the console showed; null before <see cref="OpenConsole(ConsoleBacklog, ConsoleLog?)"/>.</summary>

@@ -15,8 +15,8 @@ public sealed class ConsoleTests : IAsyncLifetime
 
     public ConsoleTests()
     {
-        _backEnd = new ConsoleBackEnd(
-            _page.Memory, RingPage.Frame, () => _notified.Release(), _backlog, new ConsoleLog(LogPath, 1000, 2));
+        _backEnd = new ConsoleBackEnd(_backlog, new ConsoleLog(LogPath, 1000, 2));
+        _backEnd.Connect(new HeldFrame(_page.Memory, RingPage.Frame), () => _notified.Release());
         _server = new ConsoleServer(SocketPath, _backlog, _backEnd.WriteInputAsync);
     }
 

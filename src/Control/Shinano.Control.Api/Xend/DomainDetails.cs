@@ -15,6 +15,9 @@ public sealed record DomainDetails
 
     public string? ConsoleLog { get; init; }
 
+    /// <summary>Its further consoles, when it runs.</summary>
+    public IReadOnlyList<ChannelDetails> Channels { get; init; } = [];
+
     public int? ProcessId { get; init; }
 
     public string? KernelDescription { get; init; }

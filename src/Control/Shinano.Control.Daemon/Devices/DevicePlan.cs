@@ -16,6 +16,9 @@ internal sealed record DevicePlan(
     string HotplugEvent,
     IReadOnlyList<(string Node, string Value)> HotplugNodes)
 {
+    /// <summary>Nodes of the front end's directory that the guest only reads.</summary>
+    public IReadOnlyList<(string Node, string Value)> FixedFrontNodes { get; init; } = [];
+
     /// <summary>Run after <see cref="HotplugEvent"/>, when there is one: e.g. "vif-vnic", or a script's path.</summary>
     public string? FollowingEvent { get; init; }
 

@@ -50,9 +50,14 @@ internal sealed class DeviceTree(LocalStore store)
             }
 
             nodes.Write($"{front}/state", "1");
-            foreach ((string node, byte[] value) in plan.RestoredFront ?? [])
+            foreach ((string node, byte[] value) in (plan.RestoredFront ?? []).Where(restored => !plan.FixedFrontNodes.Any(ours => ours.Node == restored.Node)))
             {
                 nodes.Write($"{front}/{node}", value.AsSpan());
+            }
+
+            foreach ((string node, string value) in plan.FixedFrontNodes)
+            {
+                nodes.Write($"{front}/{node}", value, new NodePermission(DomainId.Zero, NodeAccess.None), new NodePermission(guest, NodeAccess.Read));
             }
         });
     }

@@ -273,6 +273,7 @@ internal sealed class DomainDevices(
     {
         "vbd" => configuration with { Disks = [.. configuration.Disks.Where(disk => disk.Number.ToString(CultureInfo.InvariantCulture) != id)] },
         "vif" => configuration with { Vifs = [.. configuration.Vifs.Where(vif => vif.Number.ToString(CultureInfo.InvariantCulture) != id)] },
+        "console" => configuration with { Channels = [.. configuration.Channels.Where(channel => channel.Number.ToString(CultureInfo.InvariantCulture) != id)] },
         _ => configuration,
     };
 }

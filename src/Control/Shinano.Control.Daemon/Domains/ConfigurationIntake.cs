@@ -33,6 +33,7 @@ internal static class ConfigurationIntake
         Ramdisk = configuration.Ramdisk is { } ramdisk ? Path.GetFullPath(ramdisk, workingDirectory) : null,
         Disks = [.. configuration.Disks.Select(disk => Anchor(disk, workingDirectory))],
         Vifs = [.. configuration.Vifs.Select(Complete)],
+        Channels = [.. configuration.Channels.Select(channel => channel.Path is { } path ? channel with { Path = Path.GetFullPath(path, workingDirectory) } : channel)],
     };
 
     /// <summary>Gives an interface an address that it keeps, over restarts and in a managed domain.</summary>

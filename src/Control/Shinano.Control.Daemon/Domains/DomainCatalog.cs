@@ -3,6 +3,7 @@ using Shinano.Control.Api;
 using Shinano.Control.Api.Domains;
 using Shinano.Control.Api.Xend;
 using Shinano.Control.Configuration;
+using Shinano.Control.Daemon.Devices;
 
 namespace Shinano.Control.Daemon.Domains;
 
@@ -41,6 +42,7 @@ internal sealed class DomainCatalog(DomainRegistry registry, ManagedDomains mana
             Configuration = Render(entry.Record.Configuration),
             ConsoleSocket = spec.Console.SocketPath,
             ConsoleLog = spec.Console.LogPath,
+            Channels = ChannelPlanner.DetailsOf(entry.Record.Configuration.Channels, entry.Directory),
             ProcessId = entry.Record.Process?.Id,
             KernelDescription = entry.LastStatus?.Build?.KernelDescription,
         };

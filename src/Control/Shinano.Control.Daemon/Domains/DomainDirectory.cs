@@ -6,7 +6,7 @@ using Shinano.Linux;
 namespace Shinano.Control.Daemon.Domains;
 
 /// <summary>
-/// A domain's directory below the run directory: <c>domains/N/{spec.json,record.json,failure.json,control,console,vnc,state}</c>.
+/// A domain's directory below the run directory: <c>domains/N/{spec.json,record.json,failure.json,control,console,console.N,vnc,state}</c>.
 /// </summary>
 internal sealed class DomainDirectory(ShinanoPaths paths, int domainId)
 {
@@ -19,6 +19,9 @@ internal sealed class DomainDirectory(ShinanoPaths paths, int domainId)
     public string ControlSocket => System.IO.Path.Combine(Path, "control");
 
     public string ConsoleSocket => System.IO.Path.Combine(Path, "console");
+
+    /// <summary>Socket of a further console.</summary>
+    public string ChannelSocket(int number) => System.IO.Path.Combine(Path, string.Create(CultureInfo.InvariantCulture, $"console.{number}"));
 
     public string VncSocket => System.IO.Path.Combine(Path, "vnc");
 

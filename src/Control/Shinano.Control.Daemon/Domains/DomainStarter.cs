@@ -126,7 +126,13 @@ internal sealed class DomainStarter(
     {
         IReadOnlyList<DevicePlan> plans = await devices.PlansOfAsync(configuration, cancellationToken);
         DomainEntry entry = Prepare(configuration, complete);
-        plans = [.. plans, .. further ?? [], .. DisplayPlanner.PlansOf(configuration.Display, entry.Directory.VncSocket)];
+        plans =
+        [
+            .. plans,
+            .. further ?? [],
+            .. DisplayPlanner.PlansOf(configuration.Display, entry.Directory.VncSocket),
+            .. ChannelPlanner.PlansOf(configuration.Channels, entry.Directory),
+        ];
         await entry.Gate.WaitAsync(cancellationToken);
         try
         {

@@ -3,6 +3,7 @@ using System.Globalization;
 using Shinano.Control.Api.Domains;
 using Shinano.Control.Api.Xend;
 using Shinano.Control.Configuration;
+using Shinano.Control.Configuration.Consoles;
 using Shinano.Control.Configuration.Disks;
 using Shinano.Control.Configuration.Networks;
 using Shinano.Control.Daemon.Devices;
@@ -189,6 +190,9 @@ internal sealed class DomainForks(
             {
                 Disks = [.. configuration.Disks.Select(disk => fork.Disks.FirstOrDefault(forked => forked.Disk == disk)?.DiskOf(name) ?? disk)],
                 Vifs = [],
+
+                // A path is one domain's: the copy's channels are reached by xm console.
+                Channels = [.. configuration.Channels.Select(channel => channel with { Connection = ChannelConnection.Pty, Path = null })],
                 Display = configuration.Display is { } display ? display with { FindUnused = true } : null,
                 OnReboot = Ending(configuration.OnReboot),
                 OnCrash = Ending(configuration.OnCrash),

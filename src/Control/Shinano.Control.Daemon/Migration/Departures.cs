@@ -178,6 +178,7 @@ internal sealed class Departures(
     {
         SavedDescription final = saves.Describe(entry);
         return final.Configuration.Disks.SequenceEqual(offered.Configuration.Disks) && final.Configuration.Vifs.SequenceEqual(offered.Configuration.Vifs)
+            && final.Configuration.Channels.SequenceEqual(offered.Configuration.Channels)
             ? final
             : throw new DomainFailureException(DomainFailureCode.WrongState, $"the devices of domain '{entry.Record.Name}' changed while it was migrated");
     }

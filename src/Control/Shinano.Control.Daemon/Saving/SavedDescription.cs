@@ -2,6 +2,7 @@ using System.Text.Json;
 using Shinano.Control.Api;
 using Shinano.Control.Api.Domains;
 using Shinano.Control.Configuration;
+using Shinano.Control.Configuration.Consoles;
 using Shinano.Control.Daemon.Domains;
 using Shinano.SavedState;
 
@@ -110,8 +111,9 @@ internal sealed record SavedDescription
             "the domain's nodes or watches are none");
         DomainConfiguration configuration = description.Configuration;
         StateReader.Demand(
-            configuration is { Kernel: not null, CommandLine: not null, Disks: not null, Vifs: not null }
+            configuration is { Kernel: not null, CommandLine: not null, Disks: not null, Vifs: not null, Channels: not null }
             && configuration.Disks.All(disk => disk is not null) && configuration.Vifs.All(vif => vif is not null)
+            && configuration.Channels.All(channel => channel is { Name: not null, Number: >= 1 and <= ChannelConfiguration.HighestNumber })
             && configuration.MemoryMebibytes > 0 && configuration.MaxMemoryMebibytes >= configuration.MemoryMebibytes
             && configuration.MaxVcpus is > 0 and <= 32 && configuration.Vcpus > 0 && configuration.Vcpus <= configuration.MaxVcpus,
             "the domain's configuration makes no sense");

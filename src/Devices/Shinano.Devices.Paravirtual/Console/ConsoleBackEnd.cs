@@ -1,8 +1,11 @@
-using Shinano.Memory;
+using Shinano.Devices.Paravirtual.XenBus;
 
 namespace Shinano.Devices.Paravirtual.Console;
 
-/// <summary>The back end of a PV console: moves bytes between the guest's ring and the backlog, the log and the viewers.</summary>
+/// <summary>
+/// The back end of a PV console: moves bytes between the guest's ring and the backlog, the log and the viewers. The ring comes and goes; what viewers type while there
+/// is none waits for it.
+/// </summary>
 /// <remarks>
 /// Source: public/io/console.h: struct xencons_interface.
 /// <code>
@@ -12,32 +15,28 @@ namespace Shinano.Devices.Paravirtual.Console;
 /// </remarks>
 public sealed class ConsoleBackEnd : IAsyncDisposable
 {
+    private const int InputSize = 1024;
     private const int OutputSize = 2048;
-    private readonly SharedRing _input;
-    private readonly SharedRing _output;
-    private readonly Action _notifyGuest;
     private readonly ConsoleBacklog _backlog;
     private readonly ConsoleLog? _log;
     private readonly GuestSignal _signal = new();
     private readonly SemaphoreSlim _oneWriter = new(1, 1);
     private readonly CancellationTokenSource _stop = new();
     private readonly Task _running;
+    private readonly byte[] _buffer = new byte[OutputSize];
+
+    /// <summary>Held by who moves bytes, so that output keeps its order; never waited for while a vCPU waits.</summary>
     private readonly Lock _moving = new();
+    private Connection? _connection;
     private bool _held;
     private long _bytesIn;
     private int _disposed;
 
-    /// <summary>Starts. Whoever notes the guest's event channel calls <see cref="GuestNotified"/>.</summary>
-    /// <param name="memory">The guest's.</param>
-    /// <param name="ringFrame">Frame of the ring's page, which the caller keeps from leaving the domain.</param>
-    /// <param name="notifyGuest">Sends on the event channel; must not block.</param>
+    /// <summary>Starts, without a ring.</summary>
     /// <param name="backlog">Gets the output; completed by <see cref="DisposeAsync"/>.</param>
     /// <param name="log">Gets the output too; null for none. Disposed with this.</param>
-    public ConsoleBackEnd(GuestMemory memory, ulong ringFrame, Action notifyGuest, ConsoleBacklog backlog, ConsoleLog? log)
+    public ConsoleBackEnd(ConsoleBacklog backlog, ConsoleLog? log)
     {
-        _input = new SharedRing(memory, ringFrame, 0, 1024, 3072, 3076);
-        _output = new SharedRing(memory, ringFrame, 1024, OutputSize, 3080, 3084);
-        _notifyGuest = notifyGuest;
         _backlog = backlog;
         _log = log;
         _running = Task.Run(RunAsync);
@@ -48,6 +47,30 @@ public sealed class ConsoleBackEnd : IAsyncDisposable
 
     /// <summary>Bytes that viewers wrote to the guest.</summary>
     public long BytesIn => Volatile.Read(ref _bytesIn);
+
+    /// <summary>Takes up a ring. Whoever notes the guest's event channel calls <see cref="GuestNotified"/>.</summary>
+    /// <param name="page">The whole page, mapped for writing until <see cref="Disconnect"/> or <see cref="DisposeAsync"/>; disposed by the caller.</param>
+    /// <param name="notifyGuest">Sends on the event channel; must not block.</param>
+    public void Connect(IGrantedPage page, Action notifyGuest)
+    {
+        lock (_moving)
+        {
+            _connection = new Connection(
+                new SharedRing(page, 0, InputSize, 3072, 3076), new SharedRing(page, InputSize, OutputSize, 3080, 3084), notifyGuest);
+        }
+
+        _signal.Set();
+    }
+
+    /// <summary>Takes what is left on the ring, a ringful at most, and touches neither ring nor event channel when it returns.</summary>
+    public void Disconnect()
+    {
+        lock (_moving)
+        {
+            Drain();
+            _connection = null;
+        }
+    }
 
     /// <summary>The guest sent on the console's event channel. Any thread; never blocks.</summary>
     public void GuestNotified() => _signal.Set();
@@ -63,7 +86,7 @@ public sealed class ConsoleBackEnd : IAsyncDisposable
         _signal.Set();
     }
 
-    /// <summary>Writes input for the guest; completes when all is on the ring, which waits while that is full. Inputs do not mix.</summary>
+    /// <summary>Writes input for the guest; completes when all is on the ring, which waits while that is full or there is none. Inputs do not mix.</summary>
     public async ValueTask WriteInputAsync(ReadOnlyMemory<byte> input, CancellationToken cancellation)
     {
         await _oneWriter.WaitAsync(cancellation).ConfigureAwait(false);
@@ -75,14 +98,20 @@ public sealed class ConsoleBackEnd : IAsyncDisposable
                 int count = 0;
                 lock (_moving)
                 {
-                    count = _held ? 0 : _input.Produce(input.Span);
+                    if (!_held && _connection is { } connection)
+                    {
+                        count = connection.Input.Produce(input.Span);
+                        if (count > 0)
+                        {
+                            connection.NotifyGuest();
+                        }
+                    }
                 }
 
                 if (count > 0)
                 {
                     input = input[count..];
                     Interlocked.Add(ref _bytesIn, count);
-                    _notifyGuest();
                 }
                 else
                 {
@@ -113,47 +142,44 @@ public sealed class ConsoleBackEnd : IAsyncDisposable
 
     private async Task RunAsync()
     {
-        byte[] buffer = new byte[OutputSize];
         while (true)
         {
             bool ends = _stop.IsCancellationRequested;
             long seen = _signal.Version;
-            if (Drain(buffer))
+            bool moved;
+            lock (_moving)
             {
-                // A guest that writes without end must not keep the process from ending.
-                if (!ends)
-                {
-                    continue;
-                }
+                moved = Drain();
             }
 
+            // A guest that writes without end must not keep the process from ending.
             if (ends)
             {
                 return;
             }
 
-            await _signal.WaitAsync(seen, _stop.Token).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            if (!moved)
+            {
+                await _signal.WaitAsync(seen, _stop.Token).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            }
         }
     }
 
     /// <summary>Takes one ringful; false when there is nothing, or nothing that makes sense.</summary>
-    private bool Drain(byte[] buffer)
+    private bool Drain()
     {
-        int count = 0;
-        lock (_moving)
+        int count = _held || _connection is null ? 0 : _connection.Output.Peek(_buffer);
+        if (count == 0)
         {
-            count = _held ? 0 : _output.Peek(buffer);
-            if (count == 0)
-            {
-                return false;
-            }
-
-            _output.Consume(count);
+            return false;
         }
 
-        _notifyGuest();
-        _backlog.Append(buffer.AsSpan(0, count));
-        _log?.Write(buffer.AsSpan(0, count));
+        _connection!.Output.Consume(count);
+        _connection.NotifyGuest();
+        _backlog.Append(_buffer.AsSpan(0, count));
+        _log?.Write(_buffer.AsSpan(0, count));
         return true;
     }
+
+    private sealed record Connection(SharedRing Input, SharedRing Output, Action NotifyGuest);
 }

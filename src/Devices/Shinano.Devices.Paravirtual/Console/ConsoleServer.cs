@@ -4,7 +4,8 @@ using Shinano.Linux;
 namespace Shinano.Devices.Paravirtual.Console;
 
 /// <summary>
-/// The socket at which viewers attach to a console: raw bytes both ways. Each viewer is sent the backlog first. Slow viewers lose output, they delay nobody.
+/// The socket at which viewers attach to a console: raw bytes both ways. Each viewer is sent the backlog first, unless it is to get only what comes after it. Slow
+/// viewers lose output, they delay nobody.
 /// </summary>
 public sealed class ConsoleServer : IAsyncDisposable
 {
@@ -17,6 +18,7 @@ public sealed class ConsoleServer : IAsyncDisposable
     private readonly string _path;
     private readonly ConsoleBacklog _backlog;
     private readonly Func<ReadOnlyMemory<byte>, CancellationToken, ValueTask> _input;
+    private readonly bool _sendsBacklog;
     private readonly Socket _listener = new(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
     private readonly CancellationTokenSource _stopAccepting = new();
     private readonly CancellationTokenSource _stop = new();
@@ -25,17 +27,25 @@ public sealed class ConsoleServer : IAsyncDisposable
     private readonly Task _accepting;
     private int _disposed;
 
-    /// <summary>Listens; a socket file of an earlier life is replaced.</summary>
+    /// <summary>Listens; a socket at which nobody listens any more is replaced, and no other file.</summary>
     /// <param name="path">The socket, mode 0600.</param>
     /// <param name="backlog">The output; its completion ends the viewers' connections.</param>
     /// <param name="input">Takes the viewers' input (<see cref="ConsoleBackEnd.WriteInputAsync"/>).</param>
-    public ConsoleServer(string path, ConsoleBacklog backlog, Func<ReadOnlyMemory<byte>, CancellationToken, ValueTask> input)
+    /// <param name="sendsBacklog">Viewers are sent what was there before them.</param>
+    /// <exception cref="SocketException">The path is not to be had.</exception>
+    /// <exception cref="ArgumentException">The path is too long for a socket.</exception>
+    public ConsoleServer(string path, ConsoleBacklog backlog, Func<ReadOnlyMemory<byte>, CancellationToken, ValueTask> input, bool sendsBacklog = true)
     {
         ShinanoPaths.CheckSocketPath(path);
         _path = path;
         _backlog = backlog;
         _input = input;
-        File.Delete(path);
+        _sendsBacklog = sendsBacklog;
+        if (IsLeftOver(path))
+        {
+            File.Delete(path);
+        }
+
         _listener.Bind(new UnixDomainSocketEndPoint(path));
         File.SetUnixFileMode(path, UnixFileMode.UserRead | UnixFileMode.UserWrite);
         _listener.Listen(16);
@@ -78,6 +88,26 @@ public sealed class ConsoleServer : IAsyncDisposable
         await Task.WhenAll(viewers).ConfigureAwait(false);
         _stop.Dispose();
         _stopAccepting.Dispose();
+    }
+
+    private static bool IsLeftOver(string path)
+    {
+        if (FileStorage.GetKind(path) != FileKind.Socket)
+        {
+            return false;
+        }
+
+        // Without waiting: one that has no time to accept is there, too.
+        using Socket probe = new(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified) { Blocking = false };
+        try
+        {
+            probe.Connect(new UnixDomainSocketEndPoint(path));
+            return false;
+        }
+        catch (SocketException e)
+        {
+            return e.SocketErrorCode == SocketError.ConnectionRefused;
+        }
     }
 
     private async Task AcceptAsync()
@@ -149,7 +179,7 @@ public sealed class ConsoleServer : IAsyncDisposable
     private async Task SendAsync(Socket viewer, CancellationToken cancellation)
     {
         byte[] buffer = new byte[16384];
-        long place = 0;
+        long place = _sendsBacklog ? 0 : _backlog.Length;
         while (await _backlog.WaitAsync(place, cancellation).ConfigureAwait(false))
         {
             Memory<byte> rest = buffer.AsMemory(0, _backlog.Read(ref place, buffer));

@@ -67,8 +67,9 @@ public sealed class XenStoreRingPump : IRingRelayGuest, IAsyncDisposable
         _memory = memory;
         _frame = ringFrame;
         _notifyGuest = notifyGuest;
-        _requests = new SharedRing(memory, ringFrame, 0, RingSize, 2048, 2052);
-        _responses = new SharedRing(memory, ringFrame, RingSize, RingSize, 2056, 2060);
+        HeldFrame page = new(memory, ringFrame);
+        _requests = new SharedRing(page, 0, RingSize, 2048, 2052);
+        _responses = new SharedRing(page, RingSize, RingSize, 2056, 2060);
         Store(FeaturesOffset, Features);
         _relay = connect(this);
         _running = Task.Run(RunAsync);

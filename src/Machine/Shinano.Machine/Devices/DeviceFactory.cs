@@ -1,5 +1,6 @@
 using Shinano.Control.Api.Domains.Devices;
 using Shinano.Devices.Paravirtual.Block;
+using Shinano.Devices.Paravirtual.Console;
 using Shinano.Devices.Paravirtual.Network;
 using Shinano.Devices.Paravirtual.XenBus;
 using Shinano.Linux;
@@ -28,6 +29,7 @@ internal static class DeviceFactory
             }),
             FramebufferDeviceSpec framebuffer => displays.CreateFramebuffer(framebuffer),
             KeyboardDeviceSpec keyboard => displays.CreateKeyboard(keyboard),
+            ConsoleDeviceSpec console => new ConsoleDevice(console.Id, console.SocketPath, console.BacklogBytes, console.SendsBacklog),
             _ => throw new BackEndException($"there is no back end for {spec.Kind}"),
         };
 

@@ -18,15 +18,28 @@ internal static class LifeVerbs
         Argument<string> name = new("new-name") { Description = "Its name from now on" };
         Verb.Add(root, environment, "rename", "Gives a domain another name.", [renamed, name], (result, xend, token) =>
             xend.RenameAsync(result.GetRequiredValue(renamed), result.GetRequiredValue(name), token));
+        AddConsole(root, environment);
+    }
+
+    private static void AddConsole(Command root, XmEnvironment environment)
+    {
         Argument<string> attached = Verb.Domain(environment);
-        Verb.Add(root, environment, "console", "Attaches to a domain's console; Ctrl-] detaches.", [attached], async (result, xend, token) =>
+        Option<int> number = new("--num", "-n") { HelpName = "number", Description = "Another console than the first one, which is 0: the domain's channels, from 1 on" };
+        Verb.Add(root, environment, "console", "Attaches to a console of a domain; Ctrl-] detaches.", [attached, number], async (result, xend, token) =>
         {
             DomainDetails domain = await xend.DescribeAsync(result.GetRequiredValue(attached), token);
-            string socket = domain.ConsoleSocket ?? throw new XendFailureException(
-                new DomainFailure(DomainFailureCode.WrongState, $"domain '{domain.Summary.Name}' has no console: it is not running"));
+            string first = domain.ConsoleSocket ?? throw Refused(DomainFailureCode.WrongState, $"domain '{domain.Summary.Name}' has no console: it is not running");
+            int wanted = result.GetValue(number);
+            string socket = wanted == 0
+                ? first
+                : domain.Channels.FirstOrDefault(channel => channel.Number == wanted)?.Socket ?? throw Refused(
+                    DomainFailureCode.InvalidArgument,
+                    $"domain '{domain.Summary.Name}' has no console {wanted}: it has {string.Join(", ", domain.Channels.Select(channel => channel.Number).Prepend(0))} (channel)");
             await ConsoleSession.AttachAsync(environment, socket, Task.Delay(Timeout.Infinite, token), endOfInput: [], token);
         });
     }
+
+    private static XendFailureException Refused(DomainFailureCode code, string message) => new(new DomainFailure(code, message));
 
     private static void AddSimple(
         Command root, XmEnvironment environment, string name, string description, Func<XendClient, string, CancellationToken, Task> run)

@@ -8,6 +8,7 @@ namespace Shinano.Control.Api.Domains.Devices;
 [JsonDerivedType(typeof(NetworkDeviceSpec), "vif")]
 [JsonDerivedType(typeof(FramebufferDeviceSpec), "vfb")]
 [JsonDerivedType(typeof(KeyboardDeviceSpec), "vkbd")]
+[JsonDerivedType(typeof(ConsoleDeviceSpec), "console")]
 public abstract record DeviceSpec
 {
     /// <summary>The device's number, as its directories in xenstore are called, e.g. "51712" for xvda.</summary>
