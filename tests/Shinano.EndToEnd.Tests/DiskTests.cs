@@ -39,6 +39,69 @@ public sealed class DiskTests(DiskGuestFiles files) : IClassFixture<DiskGuestFil
         Assert.Equal(SHA256.HashData(content), SHA256.HashData(await File.ReadAllBytesAsync(image, Cancellation)));
     }
 
+    /// <remarks>
+    /// With persistent grants Linux's front end has a page for each segment of each place of each ring, at once: 16 pages and 256 segments would be 514 MiB a ring.
+    /// </remarks>
+    [Theory]
+    [InlineData(4, 512, 256, 2, false)]
+    [InlineData(2, 128, 64, 1, true)]
+    public async Task Rings_of_several_pages_and_large_indirect_requests_carry_what_they_should(int order, int places, int segments, int queues, bool persistent)
+    {
+        if (persistent)
+        {
+            Host.SkipUnlessAll();
+        }
+
+        await using Host host = Host.Create();
+        string source = Path.Combine(host.Home, "source.img");
+        string target = Path.Combine(host.Home, "target.img");
+        byte[] content = RandomNumberGenerator.GetBytes(DiskSize);
+        await File.WriteAllBytesAsync(source, content, Cancellation);
+        await File.WriteAllBytesAsync(target, new byte[DiskSize], Cancellation);
+        string options = $"max_ring_page_order={order} max_indirect_segments={segments} max_queues={queues} feature_persistent={(persistent ? 1 : 0)}";
+        string path = host.Configuration(
+            "large",
+            $"""
+            memory = 256
+            vcpus = 2
+            {files.Boot}
+            extra += " {string.Join(' ', options.Split(' ').Select(option => $"xen_blkfront.{option}"))}"
+            disk = [ 'file:{source},xvda,r', 'file:{target},xvdb,w' ]
+            """);
+        using Process xm = host.Start("xm", ["create", "-c", path]);
+        using Conversation console = new(xm);
+
+        // 640 requests from each vCPU, so that each place of each ring is used; then the largest ones, as many at a time as there are.
+        await console.TypeAsync(
+            """
+            copy() { dd if=/dev/xvda of=/dev/xvdb bs=$1 count=$2 skip=$3 seek=$3 iflag=direct oflag=direct conv=notrunc 2>/dev/null || echo fail''ed; }
+            cd /sys/block/xvdb; echo ta''gs=$(cat mq/*/nr_tags) segments=$(cat queue/max_segments) kib=$(cat queue/max_hw_sectors_kb)
+            for cpu in 1 2; do taskset -p $cpu $$ >/dev/null; copy 4k 640 $(((cpu - 1) * 640)); done; taskset -p 3 $$ >/dev/null; echo sm''all=1
+
+            """);
+        await console.UntilAsync("tags=");
+        Assert.Equal($"{string.Join(' ', Enumerable.Repeat(places, queues))} segments={segments} kib={segments * 4}", await console.UntilAsync("\r"));
+        await console.UntilAsync("small=1");
+        const string front = "/local/domain/1/device/vbd/51728";
+        Assert.Equal($"{order}", (await host.SucceedAsync("xenstore-read", $"{front}/ring-page-order")).Output.Trim());
+        if (queues > 1)
+        {
+            Assert.Equal($"{queues}", (await host.SucceedAsync("xenstore-read", $"{front}/multi-queue-num-queues")).Output.Trim());
+        }
+
+        string rings = (await host.SucceedAsync("xenstore-list", queues > 1 ? $"{front}/queue-{queues - 1}" : front)).Output;
+        Assert.Equal(1 << order, rings.Split('\n').Count(node => node.StartsWith("ring-ref", StringComparison.Ordinal)));
+        await console.TypeAsync("i=5; while [ $i -lt 32 ]; do copy 1M 1 $i & i=$((i + 1)); done; wait; echo la''rge=1\n");
+        await console.UntilAsync("large=1");
+        string counters = (await host.SucceedAsync("xm", "block-list", "-l", "large")).Output;
+        Assert.Contains($"wr_req={1280 + (27 * 256 / segments)} f_req=0 ds_req=0 rd_sect=8 wr_sect=65536 errors=0 queues={queues}", counters, StringComparison.Ordinal);
+        Assert.DoesNotMatch(@"51728.* -1 ", counters);
+        await console.TypeAsync("poweroff -f\n");
+        Assert.Equal(0, await console.EndAsync());
+        Assert.DoesNotContain("failed", console.Said, StringComparison.Ordinal);
+        Assert.Equal(SHA256.HashData(content), SHA256.HashData(await File.ReadAllBytesAsync(target, Cancellation)));
+    }
+
     [Fact]
     public async Task A_file_system_of_the_hosts_is_mounted_filled_and_found_in_order()
     {

@@ -21,7 +21,7 @@ public sealed class QuickstartRamdisk
     /// </summary>
     public IReadOnlyList<string> Applets { get; init; } = [];
 
-    /// <summary>Loaded in this order.</summary>
+    /// <summary>Loaded in this order, with the options that the kernel's command line has for them (<c>xen_blkfront.max_queues=1</c>), as modprobe takes them.</summary>
     public IReadOnlyList<KernelModule> Modules { get; init; } = [];
 
     /// <summary>Further files, such as test programs.</summary>

@@ -121,7 +121,8 @@ internal sealed class DiskOperations(DomainDevices devices, DiskPlanner planner,
                 State = int.TryParse(tree.ReadBack(entry.Id, Kind, id, "state"), NumberStyles.None, CultureInfo.InvariantCulture, out int state) ? state : 0,
                 EventChannel = tree.ReadFront(entry.Id, Kind, id, "event-channel") ?? tree.ReadFront(entry.Id, Kind, id, "queue-0/event-channel"),
                 RingReference = tree.ReadFront(entry.Id, Kind, id, "ring-ref")
-                    ?? tree.ReadFront(entry.Id, Kind, id, "ring-ref0") ?? tree.ReadFront(entry.Id, Kind, id, "queue-0/ring-ref"),
+                    ?? tree.ReadFront(entry.Id, Kind, id, "ring-ref0") ?? tree.ReadFront(entry.Id, Kind, id, "queue-0/ring-ref")
+                    ?? tree.ReadFront(entry.Id, Kind, id, "queue-0/ring-ref0"),
                 BackEndPath = DeviceTree.BackPath(entry.Id, Kind, id),
                 Parameters = tree.ReadBack(entry.Id, Kind, id, "params") ?? "",
                 Mode = tree.ReadBack(entry.Id, Kind, id, "mode") ?? "",
