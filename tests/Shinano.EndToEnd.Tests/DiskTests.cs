@@ -102,6 +102,53 @@ public sealed class DiskTests(DiskGuestFiles files) : IClassFixture<DiskGuestFil
         Assert.Equal(SHA256.HashData(content), SHA256.HashData(await File.ReadAllBytesAsync(target, Cancellation)));
     }
 
+    /// <remarks>The protocol tells a front end of a new size and of nothing else: docs/guide/disks.md.</remarks>
+    [Fact]
+    public async Task Another_medium_is_read_once_the_guest_keeps_nothing_of_the_one_before()
+    {
+        await using Host host = Host.Create();
+        (string first, string second, string third) = (await MediumAsync(host, "first", 4), await MediumAsync(host, "second", 8), await MediumAsync(host, "third", 8));
+        string path = host.Configuration("cd", $"memory = 192\n{files.Boot}\ndisk = [ 'file:{host.Home}/first.iso,xvdc:cdrom,r' ]");
+        using Process xm = host.Start("xm", ["create", "-c", path]);
+        await xm.StandardInput.WriteLineAsync("sum() { echo su''m=$(sha256sum /dev/xvdc | cut -d' ' -f1); }; size() { until [ $(cat /sys/block/xvdc/size) = $1 ]; do :; done; }");
+        Assert.Equal(first, await AskAsync("sum"));
+        Assert.Equal("sum=removable-1,ro-1", await AskAsync("echo su''m=removable-$(cat /sys/block/xvdc/removable),ro-$(cat /sys/block/xvdc/ro)"));
+
+        // Nobody has the drive open: Linux keeps nothing of it.
+        await ChangeAsync("file:{home}/second.iso,xvdc:cdrom,r");
+        Assert.Equal(second, await AskAsync("size 16384; sum"));
+
+        // Somebody has, and the size is the same: what was read stays until it is dropped.
+        await AskAsync("exec 5</dev/xvdc; sum");
+        await ChangeAsync("file:{home}/third.iso,xvdc:cdrom,r");
+        Assert.Equal(second, await AskAsync("sum"));
+        Assert.Equal(third, await AskAsync("blockdev --flushbufs /dev/xvdc; sum"));
+        await ChangeAsync("file:{home}/second.iso,xvdc:cdrom,r");
+        Assert.Equal(second, await AskAsync("exec 5<&-; sum"));
+
+        // The drive may be empty, and its file may go then.
+        await ChangeAsync("vdev=xvdc,devtype=cdrom");
+        Assert.Equal("sum=0", await AskAsync("size 0; echo su''m=$(wc -c </dev/xvdc)"));
+        Assert.Equal("", (await host.SucceedAsync("xenstore-read", "/local/domain/0/backend/vbd/1/51744/physical-device-path")).Output.Trim());
+        File.Delete(Path.Combine(host.Home, "second.iso"));
+        await ChangeAsync("file:{home}/first.iso,xvdc:cdrom,r");
+        Assert.Equal(first, await AskAsync("size 8192; sum"));
+        ToolResult refused = await host.XmAsync("block-configure", "cd", $"file:{host.Home}/second.iso,xvdc:cdrom,r");
+        Assert.True(refused.ExitCode == 1 && refused.Error.Contains("second.iso does not exist", StringComparison.Ordinal), refused.ToString());
+        Assert.Equal(first, await AskAsync("sum"));
+        await xm.StandardInput.WriteLineAsync("poweroff -f");
+        await xm.WaitForExitAsync(Cancellation);
+        Assert.Equal(0, xm.ExitCode);
+
+        async Task<string> AskAsync(string command)
+        {
+            await xm.StandardInput.WriteLineAsync(command);
+            return await GuestConsole.ReadUntilAsync(xm, "sum=");
+        }
+
+        Task ChangeAsync(string disk) => host.SucceedAsync("xm", "block-configure", "cd", disk.Replace("{home}", host.Home, StringComparison.Ordinal));
+    }
+
     [Fact]
     public async Task A_file_system_of_the_hosts_is_mounted_filled_and_found_in_order()
     {
@@ -178,6 +225,15 @@ public sealed class DiskTests(DiskGuestFiles files) : IClassFixture<DiskGuestFil
         }
 
         xm.Kill(entireProcessTree: true);
+    }
+
+    /// <summary>Makes a medium of so many MiB.</summary>
+    /// <returns>What the guest says of it.</returns>
+    private static async Task<string> MediumAsync(Host host, string name, int mebibytes)
+    {
+        byte[] content = RandomNumberGenerator.GetBytes(mebibytes << 20);
+        await File.WriteAllBytesAsync(Path.Combine(host.Home, $"{name}.iso"), content, Cancellation);
+        return $"sum={Convert.ToHexStringLower(SHA256.HashData(content))}";
     }
 
     private static void MakeFileSystem(string image)

@@ -33,7 +33,7 @@ internal sealed class DiskPlanner(IVolumeResolver volumes)
                 ("params", Params(spec)),
                 ("bootable", "1"),
                 ("dev", disk.VirtualDevice),
-                ("type", format == DiskImageFormat.Raw ? "phy" : "qdisk"),
+                ("type", Type(spec)),
                 ("mode", disk.ReadOnly ? "r" : "w"),
                 ("removable", disk.IsCdrom ? "1" : "0"),
                 ("device-type", kind),
@@ -43,9 +43,19 @@ internal sealed class DiskPlanner(IVolumeResolver volumes)
             HotplugNodes(path));
     }
 
-    /// <summary>Nodes that change with the medium of a drive.</summary>
-    public static IEnumerable<(string Node, string Value)> MediumNodes(DevicePlan plan) =>
-        [("params", Params((DiskDeviceSpec)plan.Spec)), .. plan.HotplugNodes];
+    /// <summary>Nodes that change with the medium of a drive, also to none.</summary>
+    public static IEnumerable<(string Node, string Value)> MediumNodes(DevicePlan plan)
+    {
+        DiskDeviceSpec spec = (DiskDeviceSpec)plan.Spec;
+        return
+        [
+            ("params", Params(spec)),
+            ("type", Type(spec)),
+            .. spec.Path is null ? [("physical-device", ""), ("physical-device-path", "")] : plan.HotplugNodes,
+        ];
+    }
+
+    private static string Type(DiskDeviceSpec spec) => spec.Format == DiskImageFormat.Raw ? "phy" : "qdisk";
 
     private static string Params(DiskDeviceSpec spec) => spec.Path is not { } path ? ""
         : spec.Format == DiskImageFormat.Raw ? path
