@@ -8,9 +8,9 @@ namespace Shinano.EndToEnd.Tests;
 public sealed class ChannelTests(GuestFiles files) : IClassFixture<GuestFiles>
 {
     /// <summary>Without an echo: what is looked for is an answer, and busybox's shell does not ask the terminal for its cursor.</summary>
-    private const string Shell = "setsid sh -c 'stty -echo; exec sh' </dev/hvc1 >/dev/hvc1 2>&1 &\n";
+    internal const string Shell = "(setsid sh -c 'stty -echo; exec sh' </dev/hvc1 >/dev/hvc1 2>&1 &)\n";
 
-    private const string Agent = "setsid sh -c 'stty -echo; while read -r line; do echo got-$line; done' </dev/hvc2 >/dev/hvc2 2>&1 &\n";
+    private const string Agent = "(setsid sh -c 'stty -echo; while read -r line; do echo got-$line; done' </dev/hvc2 >/dev/hvc2 2>&1 &)\n";
 
     private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
 

@@ -35,10 +35,12 @@ public sealed partial class MigrationTests(SaveGuestFiles files) : IClassFixture
         await using Host here = Host.Create();
         await using Host there = Host.Create();
         string image = await MakeDiskAsync(here);
-        string path = here.Configuration("mig", $"memory = 192\nvcpus = 2\n{files.Boot}\ndisk = [ 'file:{image},xvda,w' ]");
+        string path = here.Configuration(
+            "mig", $"memory = 192\nvcpus = 2\n{files.Boot}\ndisk = [ 'file:{image},xvda,w' ]\nchannel = [ 'name=shell,connection=pty' ]");
         string port = await TrustAsync(here, there);
         using (Process xm = here.Start("xm", ["create", "-c", path]))
         {
+            await xm.StandardInput.WriteLineAsync(ChannelTests.Shell);
             await xm.StandardInput.WriteLineAsync("secret=$((6*7)); mkdir -p /mnt; mount -t ext4 /dev/xvda /mnt; " + Load + "while [ ! -f /mnt/count ] || [ ! -f /sum.9 ]; do :; done; echo bu''sy=1");
             await GuestConsole.ReadUntilAsync(xm, "busy=");
             ToolResult moved = await here.SucceedAsync("xm", "migrate", "--live", "mig", "127.0.0.1:" + port);
@@ -60,8 +62,35 @@ public sealed partial class MigrationTests(SaveGuestFiles files) : IClassFixture
             Assert.Equal("trouble=", await GuestConsole.ReadUntilAsync(xm, "trouble="));
         }
 
+        using (Process xm = here.Start("xm", ["console", "-n", "1", "mig"]))
+        {
+            await xm.StandardInput.WriteLineAsync("echo al''so=1");
+            await GuestConsole.ReadUntilAsync(xm, "also=1");
+            xm.Kill(entireProcessTree: true);
+        }
+
         await here.SucceedAsync("xm", "destroy", "mig");
         await Ext4.AssertCleanAsync(image);
+    }
+
+    [Fact]
+    public async Task A_channel_whose_path_is_taken_there_keeps_the_domain_here()
+    {
+        Host.SkipUnlessAll();
+        await using Host here = Host.Create();
+        await using Host there = Host.Create();
+        string agent = Path.Combine(here.Home, "agent");
+        string path = here.Configuration("mig", $"memory = 192\n{files.Boot}\nchannel = [ 'name=agent,connection=socket,path={agent}' ]");
+        using Process xm = here.Start("xm", ["create", "-c", path]);
+        await xm.StandardInput.WriteLineAsync("echo u''p=1");
+        await GuestConsole.ReadUntilAsync(xm, "up=1");
+
+        // Both ends are on one host, and so is the path.
+        ToolResult refused = await here.XmAsync("migrate", "-s", "", "mig", ReceiverOf(there));
+        Assert.True(refused.ExitCode == 1 && refused.Error.Contains($"{agent}: Address already in use", StringComparison.Ordinal), refused.ToString());
+        await xm.StandardInput.WriteLineAsync("echo st''ill=1");
+        await GuestConsole.ReadUntilAsync(xm, "still=1");
+        Assert.DoesNotContain("mig", (await there.SucceedAsync("xm", "list")).Output, StringComparison.Ordinal);
     }
 
     /// <summary>kill -9 of either xend or of the connection's command at random moments of a migration of a busy guest.</summary>
