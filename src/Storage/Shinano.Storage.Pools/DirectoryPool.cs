@@ -1,4 +1,5 @@
 using Microsoft.Win32.SafeHandles;
+using Shinano.Linux;
 using Shinano.Storage.Qcow2;
 
 namespace Shinano.Storage.Pools;
@@ -315,7 +316,7 @@ public sealed class DirectoryPool : IVolumePool
                     break;
                 case "quota" or "readonly" or "volsize":
                     throw Bad($"'{property}' does not apply to datasets of this type");
-                case "used" or "available" or "referenced" or "origin" or "guid" or "creation" or "type" or "layers" or "inuse":
+                case "used" or "available" or "referenced" or "origin" or "guid" or "creation" or "type" or "layers" or "flatten" or "inuse":
                     throw Bad($"'{property}' is readonly");
                 default:
                     throw Bad($"invalid property '{property}'");
@@ -331,22 +332,41 @@ public sealed class DirectoryPool : IVolumePool
         await using (Qcow2Image image = (Qcow2Image)await OpenHeadAsync(volume, name, "flatten", cancellationToken).ConfigureAwait(false))
         {
             // The head is held: no snapshot and no rollback can come between.
-            await ImageCopy.PullAsync(image, int.MaxValue, volume.Compression == "zstd", progress, cancellationToken).ConfigureAwait(false);
-            await image.RebaseAsync(null, null, null).ConfigureAwait(false);
-            await ChangeAsync(state =>
-            {
-                state.Record.Layers[volume.Layer] = new LayerRecord(Parent: null);
-                VolumeRecord present = state.Record.Volumes.Values.First(candidate => candidate.Layer == volume.Layer);
-                if (present.Snapshots.Count == 0)
-                {
-                    present.Origin = null;
-                }
-
-                SaveAndCollect(state);
-            }).ConfigureAwait(false);
+            await new HeadMerge(this, image, volume.Layer).RunAsync(0, volume.Compression == "zstd", pace: null, progress, cancellationToken).ConfigureAwait(false);
         }
 
         await new LayerMerge(_files, ReadRecordAsync).RunAsync(progress, cancellationToken).ConfigureAwait(false);
+    }
+
+    /// <summary>Does as <see cref="FlattenAsync"/> with a volume that this process has open and goes on using, but compresses nothing and leaves layers without a name for later.</summary>
+    /// <param name="head">What <see cref="VolumePools.OpenAsync"/> gave; open until this has returned.</param>
+    /// <param name="kept">How many of the oldest layers stay below the head; 0 for none.</param>
+    /// <param name="pace">Called with the time that a piece of the work took, before the next one.</param>
+    /// <param name="cancellationToken">Ends the work between two pieces; what was copied stays copied, and the volume is what it was.</param>
+    /// <exception cref="VolumeException">The image is not the volume's head, or cannot be written.</exception>
+    public async Task FlattenInUseAsync(
+        VolumeName name, IBlockImage head, int kept, Func<TimeSpan, ValueTask> pace, IProgress<TransferProgress>? progress, CancellationToken cancellationToken)
+    {
+        long layer = Read().Volume(name, "flatten").Layer;
+        if (head is not Qcow2Image { IsReadOnly: false } image || image.Path != _files.LayerPath(layer))
+        {
+            throw new VolumeException($"cannot flatten '{name}': what is open is not its head, or is read-only");
+        }
+
+        await new HeadMerge(this, image, layer).RunAsync(kept, compress: false, pace, progress, cancellationToken).ConfigureAwait(false);
+    }
+
+    /// <summary>
+    /// Whether a volume's chain has become so long that who has it open should merge layers: how many of the oldest are to stay. Null when it has not, or when the host has less than twice
+    /// the space that the others take.
+    /// </summary>
+    public int? FindMergeDue(VolumeName name)
+    {
+        ArgumentNullException.ThrowIfNull(name);
+        PoolState state = Read();
+        long[] chain = [.. state.Chain(state.Volume(name).Layer)];
+        long most = chain.SkipLast(PoolState.KeptByMerge).Sum(layer => FileStorage.GetAllocatedBytes(_files.LayerPath(layer)));
+        return chain.Length >= PoolState.MergeAt && new DriveInfo(Root).AvailableFreeSpace / 2 > most ? PoolState.KeptByMerge : null;
     }
 
     internal PoolState Read() => new(_files, _files.Load(), Name);

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using Shinano.Storage.Qcow2;
 
 namespace Shinano.Storage.Pools;
@@ -30,40 +31,23 @@ internal static class ImageCopy
         progress?.Report(new TransferProgress(source.Length, source.Length));
     }
 
-    /// <summary>Makes a layer hold what it reads from a number of layers below it.</summary>
+    /// <summary>Makes a layer hold what it reads from a number of layers below it. Others may use the image meanwhile, unless it compresses.</summary>
     /// <param name="image">Opened for writing.</param>
     /// <param name="layers">How many below it; what lies deeper is not copied.</param>
-    public static async Task PullAsync(Qcow2Image image, int layers, bool compress, IProgress<TransferProgress>? progress, CancellationToken cancellationToken)
+    /// <param name="pace">Called with the time that a piece took, before the next one: holds the copying back.</param>
+    public static async Task PullAsync(
+        Qcow2Image image, int layers, bool compress, Func<TimeSpan, ValueTask>? pace, IProgress<TransferProgress>? progress, CancellationToken cancellationToken)
     {
-        byte[] buffer = new byte[Piece];
-        int deep = layers == int.MaxValue ? int.MaxValue : layers + 1;
         for (long at = 0; at < image.Length;)
         {
+            cancellationToken.ThrowIfCancellationRequested();
             progress?.Report(new TransferProgress(at, image.Length));
-            ImageExtent own = ImageExtents.At(image, at, 1);
-            if (own.Kind != ExtentKind.Below)
+            long start = Stopwatch.GetTimestamp();
+            (at, int copied) = await image.PullAsync(at, layers, compress, cancellationToken).ConfigureAwait(false);
+            if (pace is not null && copied > 0)
             {
-                at = own.End;
-                continue;
+                await pace(Stopwatch.GetElapsedTime(start)).ConfigureAwait(false);
             }
-
-            ImageExtent all = ImageExtents.At(image, at, deep);
-            long end = Math.Min(own.End, all.End);
-            if (all.Kind == ExtentKind.Data)
-            {
-                // Whole clusters of the image: the rest of one may be of another layer, and reads right all the same.
-                end = Math.Min(end, at + Piece - (at % Piece));
-                Memory<byte> data = buffer.AsMemory(0, (int)(end - at));
-                await image.ReadAsync(at, data, cancellationToken).ConfigureAwait(false);
-                await WriteAsync(image, at, data, compress, cancellationToken).ConfigureAwait(false);
-            }
-            else if (all.Kind == ExtentKind.Zero && deep != int.MaxValue)
-            {
-                // Zeroes of the layer below hide what is deeper.
-                await image.WriteZeroesAsync(at, end - at, mayUnmap: true, cancellationToken).ConfigureAwait(false);
-            }
-
-            at = end;
         }
 
         await image.FlushAsync(cancellationToken).ConfigureAwait(false);
@@ -77,11 +61,7 @@ internal static class ImageCopy
         {
             int count = (int)Math.Min(data.Length, cluster - (offset % cluster));
             bool zero = data.Span[..count].IndexOfAnyExcept((byte)0) < 0;
-            if (zero && target is Qcow2Image { Backing: not null })
-            {
-                await target.WriteZeroesAsync(offset, count, mayUnmap: true, cancellationToken).ConfigureAwait(false);
-            }
-            else if (!zero && compress && count == cluster)
+            if (!zero && compress && count == cluster)
             {
                 await ((Qcow2Image)target).WriteCompressedAsync(offset, data[..count], cancellationToken).ConfigureAwait(false);
             }

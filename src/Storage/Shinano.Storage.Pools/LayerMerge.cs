@@ -28,7 +28,7 @@ internal sealed class LayerMerge(PoolFile files, Func<Task<(SafeFileHandle Guard
 
             await using (child)
             {
-                await ImageCopy.PullAsync(child, 1, compress: false, progress, cancellationToken).ConfigureAwait(false);
+                await ImageCopy.PullAsync(child, 1, compress: false, pace: null, progress, cancellationToken).ConfigureAwait(false);
                 (SafeFileHandle guard, PoolState state) = await read().ConfigureAwait(false);
                 using (guard)
                 {

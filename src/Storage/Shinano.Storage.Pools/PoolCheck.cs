@@ -15,7 +15,7 @@ public static class PoolCheck
         ArgumentNullException.ThrowIfNull(pool);
         List<string> found = [];
         PoolState state = pool.Read();
-        long[] layers = volume is null ? [.. state.Record.Layers.Keys] : [.. Chain(state, state.Volume(volume, "check").Layer)];
+        long[] layers = volume is null ? [.. state.Record.Layers.Keys] : [.. state.Chain(state.Volume(volume, "check").Layer)];
         for (int i = 0; i < layers.Length; i++)
         {
             progress?.Report(new TransferProgress(i, layers.Length));
@@ -40,14 +40,6 @@ public static class PoolCheck
         }
 
         return found;
-    }
-
-    private static IEnumerable<long> Chain(PoolState state, long? layer)
-    {
-        for (; layer is { } id; layer = state.Record.Layers[id].Parent)
-        {
-            yield return id;
-        }
     }
 
     private static void Describe(string name, ImageCheckReport report, List<string> found)

@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text.Json;
 using Microsoft.Win32.SafeHandles;
 using Shinano.Linux;
@@ -24,6 +25,9 @@ internal sealed class PoolFile
     private string RecordPath => Path.Combine(Root, "pool.json");
 
     public static string LayerFile(long layer) => $"{layer:x8}.qcow2";
+
+    /// <summary>The layer that a file of this pool is.</summary>
+    public static long LayerOf(string path) => long.Parse(Path.GetFileNameWithoutExtension(path.AsSpan()), NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture);
 
     public string LayerPath(long layer) => Path.Combine(LayersDirectory, LayerFile(layer));
 

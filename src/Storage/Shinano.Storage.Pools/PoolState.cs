@@ -8,6 +8,12 @@ internal sealed class PoolState(PoolFile files, PoolRecord record, string pool)
     /// <summary>A longer chain makes each read of untouched data slow, and the image code refuses 200 layers.</summary>
     public const int MostLayers = 150;
 
+    /// <summary>A process that has a volume open and snapshots it merges layers when there are as many as this (docs/design/storage.md, "Long chains").</summary>
+    public const int MergeAt = 100;
+
+    /// <summary>How many of them, the oldest, it leaves as they are.</summary>
+    public const int KeptByMerge = 50;
+
     public PoolRecord Record => record;
 
     public PoolFile Files => files;
@@ -68,15 +74,15 @@ internal sealed class PoolState(PoolFile files, PoolRecord record, string pool)
         }
     }
 
-    public int Depth(long? layer)
+    public int Depth(long? layer) => Chain(layer).Count();
+
+    /// <summary>A layer and those below it.</summary>
+    public IEnumerable<long> Chain(long? layer)
     {
-        int depth = 0;
         for (; layer is { } id; layer = record.Layers[id].Parent)
         {
-            depth++;
+            yield return id;
         }
-
-        return depth;
     }
 
     /// <summary>Makes an empty layer over another; durable.</summary>

@@ -7,4 +7,10 @@ public sealed class VolumeBusyException(string message, string holder) : VolumeE
 {
     /// <summary>Who has it: "domain 3 (process 123)", say.</summary>
     public string Holder { get; } = holder;
+
+    /// <summary>A domain has it: xend can ask that one.</summary>
+    public bool IsHeldByDomain => IsDomain(Holder);
+
+    /// <summary>Whether a holder in words is a domain.</summary>
+    public static bool IsDomain(string? holder) => holder?.StartsWith("domain ", StringComparison.Ordinal) ?? false;
 }

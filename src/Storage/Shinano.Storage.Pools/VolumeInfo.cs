@@ -33,6 +33,9 @@ public sealed record VolumeInfo
     /// <summary>Who uses it at the moment; null for nobody.</summary>
     public string? InUseBy { get; init; }
 
+    /// <summary>How far the domain that uses it is with making its layers one; null when it is not, or when nobody asked it.</summary>
+    public TransferProgress? Flatten { get; init; }
+
     /// <summary>Layers that a read may have to ask.</summary>
     public int? Layers { get; init; }
 

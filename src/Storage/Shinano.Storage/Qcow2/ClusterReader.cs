@@ -2,10 +2,13 @@ using System.Buffers;
 
 namespace Shinano.Storage.Qcow2;
 
-/// <summary>Finds and reads clusters.</summary>
-internal sealed class ClusterReader(ImageState state)
+/// <summary>Finds and reads clusters, those of the backing file as well.</summary>
+internal sealed class ClusterReader(ImageState state, IBlockImage? backing)
 {
     private readonly Qcow2Layout _layout = state.Layout;
+
+    /// <summary>What clusters without an entry read as; null for zeroes. Changed with all guest clusters locked exclusively.</summary>
+    public IBlockImage? Backing { get; set; } = backing;
 
     /// <summary>What lies at a guest offset. The gate is held.</summary>
     /// <param name="most">Bytes to look at.</param>
@@ -40,9 +43,42 @@ internal sealed class ClusterReader(ImageState state)
         return new ClusterRun(first, first.HostOffset + inside, Math.Min(reach, end) - offset);
     }
 
+    /// <summary>Reads guest bytes whose range is locked.</summary>
+    public async ValueTask ReadAsync(long offset, BufferList destination, CancellationToken cancellationToken)
+    {
+        while (!destination.IsEmpty)
+        {
+            ClusterRun run;
+            lock (state.Gate)
+            {
+                run = Resolve(offset, destination.Length);
+            }
+
+            BufferList part = destination.Slice(0, (int)run.Length);
+            switch (run.Entry.Kind)
+            {
+                case ClusterKind.Unallocated:
+                    await ReadBackingAsync(offset, part, cancellationToken).ConfigureAwait(false);
+                    break;
+                case ClusterKind.Zero:
+                    part.Clear();
+                    break;
+                case ClusterKind.Data:
+                    await state.File.ReadAsync(run.HostOffset, part).ConfigureAwait(false);
+                    break;
+                default:
+                    await ReadCompressedAsync(run.Entry, (int)(offset & (_layout.ClusterSize - 1)), part).ConfigureAwait(false);
+                    break;
+            }
+
+            offset += part.Length;
+            destination = destination.Slice(part.Length);
+        }
+    }
+
     /// <summary>Unpacks a cluster and copies a part of it. The guest cluster's range is locked.</summary>
     /// <exception cref="InvalidImageException">The bytes are no compressed cluster.</exception>
-    public async ValueTask ReadCompressedAsync(ClusterEntry entry, int inside, BufferList destination)
+    private async ValueTask ReadCompressedAsync(ClusterEntry entry, int inside, BufferList destination)
     {
         byte[] packed = ArrayPool<byte>.Shared.Rent(entry.CompressedLength);
         byte[] cluster = ArrayPool<byte>.Shared.Rent(_layout.ClusterSize);
@@ -66,5 +102,16 @@ internal sealed class ClusterReader(ImageState state)
             ArrayPool<byte>.Shared.Return(packed);
             ArrayPool<byte>.Shared.Return(cluster);
         }
+    }
+
+    private async ValueTask ReadBackingAsync(long offset, BufferList destination, CancellationToken cancellationToken)
+    {
+        long there = Backing is null ? 0 : Math.Clamp(Backing.Length - offset, 0, destination.Length);
+        if (there > 0)
+        {
+            await Backing!.ReadAsync(offset, destination.Slice(0, (int)there), cancellationToken).ConfigureAwait(false);
+        }
+
+        destination.Slice((int)there).Clear();
     }
 }

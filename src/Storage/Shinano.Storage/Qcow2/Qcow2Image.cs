@@ -1,5 +1,3 @@
-using System.Buffers;
-
 namespace Shinano.Storage.Qcow2;
 
 /// <summary>A qcow2 image, version 2 or 3, with its backing chain (QEMU docs/interop/qcow2.txt). Everything in the file is checked before it is used.</summary>
@@ -13,22 +11,24 @@ public sealed class Qcow2Image : IBlockImage
     private readonly ClusterRangeLock _ranges = new();
     private readonly ClusterReader _reader;
     private readonly ClusterPlacer _placer;
+    private readonly ClusterWriter _writer;
     private long _length;
     private int _disposed;
 
     internal Qcow2Image(ImageState state, IBlockImage? backing, string path, bool readOnly)
     {
-        (_state, _layout, Backing, Path, IsReadOnly) = (state, state.Layout, backing, path, readOnly);
+        (_state, _layout, Path, IsReadOnly) = (state, state.Layout, path, readOnly);
         _length = state.Header.Size / BlockRange.SectorSize * BlockRange.SectorSize;
-        _reader = new ClusterReader(state);
+        _reader = new ClusterReader(state, backing);
         _placer = new ClusterPlacer(state);
+        _writer = new ClusterWriter(this, _reader, _placer);
     }
 
     /// <summary>The file.</summary>
     public string Path { get; }
 
     /// <summary>What clusters that were never written read as; null for zeroes.</summary>
-    public IBlockImage? Backing { get; private set; }
+    public IBlockImage? Backing => _reader.Backing;
 
     /// <inheritdoc/>
     public long Length => Interlocked.Read(ref _length);
@@ -54,7 +54,7 @@ public sealed class Qcow2Image : IBlockImage
         }
 
         using ClusterRangeLock.Holder range = await LockAsync(offset, destination.Length, exclusive: false).ConfigureAwait(false);
-        await ReadLockedAsync(offset, destination, cancellationToken).ConfigureAwait(false);
+        await _reader.ReadAsync(offset, destination, cancellationToken).ConfigureAwait(false);
     }
 
     /// <inheritdoc/>
@@ -66,7 +66,7 @@ public sealed class Qcow2Image : IBlockImage
         if (!source.IsEmpty)
         {
             using ClusterRangeLock.Holder range = await LockAsync(offset, source.Length, exclusive: false).ConfigureAwait(false);
-            int done = await WriteInPlaceAsync(offset, source).ConfigureAwait(false);
+            int done = await _writer.WriteInPlaceAsync(offset, source).ConfigureAwait(false);
             offset += done;
             source = source.Slice(done);
         }
@@ -78,7 +78,7 @@ public sealed class Qcow2Image : IBlockImage
             part = (int)Math.Min(part, _layout.BytesPerTable - (offset % _layout.BytesPerTable));
             using (await LockAsync(offset, part, exclusive: true).ConfigureAwait(false))
             {
-                await WriteLockedAsync(offset, source.Slice(0, part), cancellationToken).ConfigureAwait(false);
+                await _writer.WriteAsync(offset, source.Slice(0, part), cancellationToken).ConfigureAwait(false);
             }
 
             offset += part;
@@ -133,10 +133,10 @@ public sealed class Qcow2Image : IBlockImage
         Interlocked.Exchange(ref _length, length);
         try
         {
-            if (Backing is not null && Backing.Length > old)
+            if (Backing is { } backing && backing.Length > old)
             {
                 // The backing file's bytes behind the old end were never this disk's.
-                await EraseAsync(old, Math.Min(length, Backing.Length) - old, mayUnmap: true, exact: true, cancellationToken).ConfigureAwait(false);
+                await EraseAsync(old, Math.Min(length, backing.Length) - old, mayUnmap: true, exact: true, cancellationToken).ConfigureAwait(false);
                 await FlushAsync(cancellationToken).ConfigureAwait(false);
             }
 
@@ -211,56 +211,73 @@ public sealed class Qcow2Image : IBlockImage
             return new ImageExtent(offset, reach - offset, kind);
         }
 
-        if (Backing is null || offset >= Backing.Length)
+        if (Backing is not { } backing || offset >= backing.Length)
         {
-            return new ImageExtent(offset, reach - offset, layers <= 1 && Backing is not null ? ExtentKind.Below : ExtentKind.Zero);
+            return new ImageExtent(offset, reach - offset, ExtentKind.Zero);
         }
 
-        ImageExtent deeper = ImageExtents.At(Backing, offset, layers - 1);
+        ImageExtent deeper = ImageExtents.At(backing, offset, layers - 1);
         return deeper with { Length = Math.Min(deeper.Length, reach - offset) };
     }
 
     /// <summary>Writes one whole cluster compressed, where that makes it smaller. No other writer may be at work.</summary>
     internal async ValueTask WriteCompressedAsync(long offset, ReadOnlyMemory<byte> cluster, CancellationToken cancellationToken)
     {
-        if (_state.Header.Compression != 1 || ClusterCodec.Pack(cluster.Span) is not { } packed)
+        await RelieveAsync().ConfigureAwait(false);
+        using ClusterRangeLock.Holder range = await LockAsync(offset, cluster.Length, exclusive: true).ConfigureAwait(false);
+        await _writer.WriteCompressedAsync(offset, cluster, cancellationToken).ConfigureAwait(false);
+    }
+
+    /// <summary>
+    /// Gives clusters that have no entry here what they read from layers below, while others use the image: no write comes between the reading and the new entry, and a cluster
+    /// that has an entry keeps it. As long as there is a backing file an entry never goes away again, so one pass from the first byte to the last is enough.
+    /// </summary>
+    /// <param name="offset">Where to begin.</param>
+    /// <param name="layers">How many layers below count; what lies deeper is not copied. <see cref="int.MaxValue"/> for all of them.</param>
+    /// <param name="compress">Whole clusters become compressed ones; no other writer may be at work.</param>
+    /// <returns>Where to go on, and how many bytes were written: 1 MiB or one cluster at most.</returns>
+    internal async ValueTask<(long Next, int Copied)> PullAsync(long offset, int layers, bool compress, CancellationToken cancellationToken)
+    {
+        BackingPull pull = new(this, _reader, _writer, _placer, layers, compress);
+        if (pull.Skip(offset) is var next && next > offset)
         {
-            await WriteAsync(offset, BufferList.Of(cluster), cancellationToken).ConfigureAwait(false);
-            return;
+            return (next, 0);
         }
 
         await RelieveAsync().ConfigureAwait(false);
-        using ClusterRangeLock.Holder range = await LockAsync(offset, cluster.Length, exclusive: true).ConfigureAwait(false);
-        long place;
-        lock (_state.Gate)
-        {
-            place = _placer.PlaceCompressed(packed.Length);
-        }
-
-        await _state.File.WriteAsync(place, BufferList.Of(packed)).ConfigureAwait(false);
-        _state.NoteData();
-        lock (_state.Gate)
-        {
-            MetadataTable table = _state.Map.TableForChange(offset >> _layout.ClusterBits, _state.Refcounts);
-            _state.FreeLater(_state.Map.Decode(table, offset >> _layout.ClusterBits));
-            _state.Map.Set(table, offset >> _layout.ClusterBits, ClusterEntry.EncodeCompressed(_layout, place, packed.Length));
-        }
+        long end = pull.PieceEnd(offset);
+        using ClusterRangeLock.Holder range = await LockAsync(offset, end - offset, exclusive: true).ConfigureAwait(false);
+        return (end, await pull.RunAsync(offset, end, cancellationToken).ConfigureAwait(false));
     }
 
-    /// <summary>Makes another file the backing file of this image, or none; the caller knows that the disk's contents stay the same.</summary>
+    /// <summary>
+    /// Makes another file the backing file of this image, or none; the caller knows that the disk's contents stay the same. Requests wait for the header, which is written
+    /// when all that was written before is durable.
+    /// </summary>
+    /// <param name="backing">That file; it belongs to this image from now on, also after a failure.</param>
     internal async ValueTask RebaseAsync(string? name, string? format, IBlockImage? backing)
     {
-        await FlushAsync().ConfigureAwait(false);
-        IBlockImage? old = Backing;
-        lock (_state.Gate)
+        IBlockImage? unused = backing;
+        try
         {
-            _state.Rewrite(_state.Header with { BackingFile = name, BackingFormat = format });
-            Backing = backing;
+            // Most is written before the others have to wait.
+            await FlushAsync().ConfigureAwait(false);
+            using (await _ranges.AcquireAsync(0, long.MaxValue, exclusive: true).ConfigureAwait(false))
+            {
+                await FlushAsync().ConfigureAwait(false);
+                lock (_state.Gate)
+                {
+                    _state.Rewrite(_state.Header with { BackingFile = name, BackingFormat = format });
+                    (unused, _reader.Backing) = (_reader.Backing, backing);
+                }
+            }
         }
-
-        if (old is not null && old != backing)
+        finally
         {
-            await old.DisposeAsync().ConfigureAwait(false);
+            if (unused is not null)
+            {
+                await unused.DisposeAsync().ConfigureAwait(false);
+            }
         }
     }
 
@@ -288,179 +305,6 @@ public sealed class Qcow2Image : IBlockImage
         {
             await _state.FlushAsync().ConfigureAwait(false);
         }
-    }
-
-    private async ValueTask ReadLockedAsync(long offset, BufferList destination, CancellationToken cancellationToken)
-    {
-        while (!destination.IsEmpty)
-        {
-            ClusterRun run;
-            lock (_state.Gate)
-            {
-                run = _reader.Resolve(offset, destination.Length);
-            }
-
-            BufferList part = destination.Slice(0, (int)run.Length);
-            switch (run.Entry.Kind)
-            {
-                case ClusterKind.Unallocated:
-                    await ReadBackingAsync(offset, part, cancellationToken).ConfigureAwait(false);
-                    break;
-                case ClusterKind.Zero:
-                    part.Clear();
-                    break;
-                case ClusterKind.Data:
-                    await _state.File.ReadAsync(run.HostOffset, part).ConfigureAwait(false);
-                    break;
-                default:
-                    await _reader.ReadCompressedAsync(run.Entry, (int)(offset & (_layout.ClusterSize - 1)), part).ConfigureAwait(false);
-                    break;
-            }
-
-            offset += part.Length;
-            destination = destination.Slice(part.Length);
-        }
-    }
-
-    private async ValueTask ReadBackingAsync(long offset, BufferList destination, CancellationToken cancellationToken)
-    {
-        long there = Backing is null ? 0 : Math.Clamp(Backing.Length - offset, 0, destination.Length);
-        if (there > 0)
-        {
-            await Backing!.ReadAsync(offset, destination.Slice(0, (int)there), cancellationToken).ConfigureAwait(false);
-        }
-
-        destination.Slice((int)there).Clear();
-    }
-
-    /// <summary>Writes as long as the clusters have places of their own.</summary>
-    /// <returns>Bytes written.</returns>
-    private async ValueTask<int> WriteInPlaceAsync(long offset, BufferList source)
-    {
-        int done = 0;
-        while (done < source.Length)
-        {
-            ClusterRun run;
-            lock (_state.Gate)
-            {
-                run = _reader.Resolve(offset + done, source.Length - done);
-                if (run.Entry.Kind == ClusterKind.Data)
-                {
-                    _placer.CheckWritable(run);
-                }
-            }
-
-            if (run.Entry.Kind != ClusterKind.Data)
-            {
-                break;
-            }
-
-            await _state.File.WriteAsync(run.HostOffset, source.Slice(done, (int)run.Length)).ConfigureAwait(false);
-            _state.NoteData();
-            done += (int)run.Length;
-        }
-
-        return done;
-    }
-
-    private async ValueTask WriteLockedAsync(long offset, BufferList source, CancellationToken cancellationToken)
-    {
-        while (!source.IsEmpty)
-        {
-            // Another may have given the clusters places meanwhile.
-            int done = await WriteInPlaceAsync(offset, source).ConfigureAwait(false);
-            offset += done;
-            source = source.Slice(done);
-            if (!source.IsEmpty)
-            {
-                done = await WriteNewAsync(offset, source, cancellationToken).ConfigureAwait(false);
-                offset += done;
-                source = source.Slice(done);
-            }
-        }
-    }
-
-    /// <summary>Writes into clusters that get new places, as many as lie side by side in the file.</summary>
-    /// <returns>Bytes written.</returns>
-    private async ValueTask<int> WriteNewAsync(long offset, BufferList source, CancellationToken cancellationToken)
-    {
-        NewClusters place;
-        lock (_state.Gate)
-        {
-            place = _placer.Place(offset, source.Length);
-        }
-
-        int done = (int)Math.Min(source.Length, place.End - offset);
-        try
-        {
-            await FillAsync(place, offset, source.Slice(0, done), cancellationToken).ConfigureAwait(false);
-        }
-        catch
-        {
-            lock (_state.Gate)
-            {
-                _placer.Abandon(place);
-            }
-
-            throw;
-        }
-
-        _state.NoteData();
-        lock (_state.Gate)
-        {
-            _placer.Commit(place);
-        }
-
-        return done;
-    }
-
-    /// <summary>Writes whole clusters: a part that the guest did not write keeps what it read as before.</summary>
-    private async ValueTask FillAsync(NewClusters place, long offset, BufferList source, CancellationToken cancellationToken)
-    {
-        long before = offset - place.Start;
-        long after = place.End - (offset + source.Length);
-        bool bare = place.IsFresh && before + after > 0 && IsZeroAround(place, before, after);
-        if (before + after == 0 || bare)
-        {
-            await _state.File.WriteAsync(place.HostOffset + before, source).ConfigureAwait(false);
-            return;
-        }
-
-        int length = checked((int)(place.End - place.Start));
-        byte[] buffer = ArrayPool<byte>.Shared.Rent(length);
-        try
-        {
-            Memory<byte> whole = buffer.AsMemory(0, length);
-            await ReadForCopyAsync(place.Start, whole[..(int)before], cancellationToken).ConfigureAwait(false);
-            source.CopyTo(whole.Span[(int)before..]);
-            await ReadForCopyAsync(offset + source.Length, whole[^(int)after..], cancellationToken).ConfigureAwait(false);
-            await _state.File.WriteAsync(place.HostOffset, new BufferList(whole)).ConfigureAwait(false);
-        }
-        finally
-        {
-            ArrayPool<byte>.Shared.Return(buffer);
-        }
-    }
-
-    private bool IsZeroAround(NewClusters place, long before, long after)
-    {
-        return (before == 0 || ReadsAsZero(place.Start)) && (after == 0 || ReadsAsZero(place.End - 1));
-
-        bool ReadsAsZero(long at)
-        {
-            at = Math.Min(at, Length - 1) & -BlockRange.SectorSize;
-            long start = at >> _layout.ClusterBits << _layout.ClusterBits;
-            ImageExtent extent = Extent(start, int.MaxValue);
-            return extent.Kind == ExtentKind.Zero && extent.End >= Math.Min(start + _layout.ClusterSize, Length);
-        }
-    }
-
-    /// <summary>Reads a part of a cluster; what lies behind the disk's end is zeroes.</summary>
-    private async ValueTask ReadForCopyAsync(long offset, Memory<byte> destination, CancellationToken cancellationToken)
-    {
-        int inside = (int)Math.Clamp(Length - offset, 0, destination.Length);
-        await ReadLockedAsync(offset, new BufferList(destination[..inside]), cancellationToken).ConfigureAwait(false);
-        destination[inside..].Span.Clear();
     }
 
     /// <summary>Makes whole clusters unallocated or zero in the tables; the rest is written (exact) or left.</summary>
@@ -504,7 +348,13 @@ public sealed class Qcow2Image : IBlockImage
     {
         while (exact && offset < end)
         {
-            ImageExtent extent = Extent(offset, int.MaxValue);
+            ImageExtent extent;
+            using (await LockAsync(offset, end - offset, exclusive: false).ConfigureAwait(false))
+            {
+                // Locked: the layers below may go away.
+                extent = Extent(offset, int.MaxValue);
+            }
+
             int part = (int)Math.Min(Math.Min(extent.Length, end - offset), 1 << 20);
             if (extent.Kind != ExtentKind.Zero)
             {
