@@ -137,6 +137,12 @@ internal sealed class FakeMachine(DomainSpec spec, FakeBehaviour behaviour, Fake
 
     public Task ReconfigureDeviceAsync(DeviceSpec device, CancellationToken cancellationToken) => Task.CompletedTask;
 
+    public Task BeginFlattenAsync(string id, string volume, CancellationToken cancellationToken) => Task.CompletedTask;
+
+    public Task StopFlattenAsync(string id, CancellationToken cancellationToken) => Task.CompletedTask;
+
+    public Task<IReadOnlyList<FlattenStatus>> GetFlattenAsync(CancellationToken cancellationToken) => Task.FromResult<IReadOnlyList<FlattenStatus>>([]);
+
     /// <summary>The double has no volume open: it asks the pool only.</summary>
     public async Task SnapshotVolumeAsync(string id, string snapshot, Guid guid, CancellationToken cancellationToken)
     {

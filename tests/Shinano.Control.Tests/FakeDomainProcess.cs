@@ -103,6 +103,12 @@ internal sealed class FakeDomainProcess(DomainSpec spec) : IDomainProcess
 
     public Task ReconfigureDeviceAsync(DeviceSpec device, CancellationToken cancellationToken) => Task.CompletedTask;
 
+    public Task BeginFlattenAsync(string id, string volume, CancellationToken cancellationToken) => Task.CompletedTask;
+
+    public Task StopFlattenAsync(string id, CancellationToken cancellationToken) => Task.CompletedTask;
+
+    public Task<IReadOnlyList<FlattenStatus>> GetFlattenAsync(CancellationToken cancellationToken) => Task.FromResult<IReadOnlyList<FlattenStatus>>([]);
+
     public Task SnapshotVolumeAsync(string id, string snapshot, Guid guid, CancellationToken cancellationToken) => Task.CompletedTask;
 
     public Task<IReadOnlyList<DeviceStatus>> GetDevicesAsync(CancellationToken cancellationToken) =>

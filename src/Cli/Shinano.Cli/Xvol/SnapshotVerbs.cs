@@ -48,7 +48,7 @@ internal static class SnapshotVerbs
         {
             await context.PoolOf(name).SnapshotAsync(name, token);
         }
-        catch (VolumeBusyException busy) when (busy.Holder.StartsWith("domain ", StringComparison.Ordinal))
+        catch (VolumeBusyException busy) when (busy.IsHeldByDomain)
         {
             using XendClient xend = await context.Environment.ConnectAsync(token);
             await xend.SnapshotVolumeAsync(name.ToString(), token);

@@ -18,7 +18,7 @@ internal sealed class TransferDisplay(XmEnvironment environment, string what) : 
         if (_clock.ElapsedMilliseconds - _shown > 200 && value.Total > 0)
         {
             _shown = _clock.ElapsedMilliseconds;
-            _line.Show(string.Create(CultureInfo.InvariantCulture, $"{what}: {100.0 * value.Done / value.Total:F0} % of {ByteSize.Format(value.Total)}"));
+            _line.Show(string.Create(CultureInfo.InvariantCulture, $"{what}: {value.Percent:F0} % of {ByteSize.Format(value.Total)}"));
         }
     }
 

@@ -27,7 +27,7 @@ internal static class VolumeListVerbs
 
             string[] shown = [.. result.GetRequiredValue(columns).Split(',').Select(Column)];
             string[] given = result.GetValue(names) ?? [];
-            IReadOnlyList<VolumeInfo> list = await FindAsync(context, given, token);
+            IReadOnlyList<VolumeInfo> list = await FindAsync(context, given, result.GetValue(json) || shown.Contains("flatten"), token);
 
             // A snapshot that was named is shown whatever the types are.
             VolumeInfo[] rows = [.. list.Where(info => IsWanted(info, wanted) || given.Contains(info.Name))];
@@ -46,7 +46,7 @@ internal static class VolumeListVerbs
             await context.Environment.Output.WriteAsync(VolumeText.Table(
                 [.. shown.Select(VolumeText.Heading)],
                 [.. rows.Select(info => shown.Select(column => VolumeText.Value(info, column, result.GetValue(exact))).ToArray())],
-                index => shown[index] is "used" or "available" or "referenced" or "volsize" or "layers" or "quota",
+                index => shown[index] is "used" or "available" or "referenced" or "volsize" or "layers" or "flatten" or "quota",
                 result.GetValue(bare)));
         });
         AddGet(root, context);
@@ -64,7 +64,7 @@ internal static class VolumeListVerbs
         {
             string[] asked = result.GetRequiredValue(property) is "all" ? [.. VolumeText.Properties] : [.. result.GetRequiredValue(property).Split(',').Select(Column)];
             string[] given = result.GetRequiredValue(names);
-            VolumeInfo[] found = [.. (await FindAsync(context, given, token)).Where(info => given.Contains(info.Name))];
+            VolumeInfo[] found = [.. (await FindAsync(context, given, asked.Contains("flatten"), token)).Where(info => given.Contains(info.Name))];
             List<string[]> rows =
             [
                 .. from info in found
@@ -82,6 +82,13 @@ internal static class VolumeListVerbs
 
             await context.Environment.Output.WriteAsync(VolumeText.Table(["NAME", "PROPERTY", "VALUE"], rows, _ => false, result.GetValue(bare)));
         });
+    }
+
+    /// <param name="progress">Tell how far domains are that flatten volumes: needs xend.</param>
+    private static async Task<IReadOnlyList<VolumeInfo>> FindAsync(XvolContext context, string[] names, bool progress, CancellationToken cancellationToken)
+    {
+        IReadOnlyList<VolumeInfo> found = await FindAsync(context, names, cancellationToken);
+        return progress ? await FlattenVerb.AddProgressAsync(context, found, cancellationToken) : found;
     }
 
     /// <summary>All pools' lists, or the parts that names ask for.</summary>

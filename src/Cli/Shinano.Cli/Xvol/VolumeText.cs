@@ -9,7 +9,7 @@ internal static class VolumeText
 {
     /// <summary>All properties there are, in the order of "get all".</summary>
     public static IReadOnlyList<string> Properties { get; } =
-        ["type", "creation", "used", "available", "referenced", "volsize", "origin", "readonly", "compression", "quota", "guid", "layers", "inuse"];
+        ["type", "creation", "used", "available", "referenced", "volsize", "origin", "readonly", "compression", "quota", "guid", "layers", "flatten", "inuse"];
 
     /// <summary>A property's value; "-" where it does not apply.</summary>
     /// <param name="exact">Numbers in full, times in seconds.</param>
@@ -33,6 +33,9 @@ internal static class VolumeText
             "quota" when info.Type == "pool" => info.Quota is null ? "none" : Size(info.Quota),
             "guid" => info.Guid.ToString(),
             "layers" => info.Layers?.ToString(CultureInfo.InvariantCulture) ?? "-",
+            "flatten" when info.Flatten is { } progress => exact
+                ? progress.Done.ToString(CultureInfo.InvariantCulture)
+                : string.Create(CultureInfo.InvariantCulture, $"{progress.Percent:F0}%"),
             "inuse" => info.InUseBy ?? "-",
             _ => "-",
         };

@@ -4,7 +4,7 @@ using Shinano.Storage.Pools;
 
 namespace Shinano.Cli.Xvol;
 
-/// <summary>create, destroy, rename, resize, flatten, set.</summary>
+/// <summary>create, destroy, rename, resize, set.</summary>
 internal static class VolumeVerbs
 {
     public static void AddTo(Command root, XvolContext context)
@@ -25,13 +25,6 @@ internal static class VolumeVerbs
         {
             VolumeName name = VolumeName.ParseVolume(result.GetRequiredValue(resized), "resize");
             return context.PoolOf(name).ResizeAsync(name, Size(result.GetRequiredValue(length), name, "resize"), token);
-        });
-        Argument<string> flat = context.Volume();
-        context.Add(root, "flatten", "Makes a volume independent of the layers that it builds on, by copying what they hold.", [flat], async (result, token) =>
-        {
-            VolumeName name = VolumeName.ParseVolume(result.GetRequiredValue(flat), "flatten");
-            using TransferDisplay display = new(context.Environment, $"flattening {name}");
-            await context.Pools.GetDirectoryPool(name, "flatten").FlattenAsync(name, display, token);
         });
         Argument<string> setting = new("property=value") { Description = "compression=off|zstd, readonly=on|off, volsize=SIZE; of a pool: quota=SIZE|none" };
         Argument<string> changed = context.Any("A volume or a pool");

@@ -17,6 +17,7 @@ internal static class XvolTool
         XvolContext context = new(environment);
         VolumeVerbs.AddTo(root, context);
         SnapshotVerbs.AddTo(root, context);
+        FlattenVerb.AddTo(root, context);
         VolumeListVerbs.AddTo(root, context);
         TransferVerbs.AddTo(root, context);
         PoolVerbs.AddTo(root, context);

@@ -59,6 +59,21 @@ public partial interface IDomainProcess
     /// <param name="cancellationToken">Of a snapshot that has not begun yet.</param>
     Task SnapshotVolumeAsync(string id, string snapshot, Guid guid, CancellationToken cancellationToken);
 
+    /// <summary>
+    /// Begins to copy what lies below the head of the volume that a disk writes to into the head, while the guest goes on. No error when that goes on already. A snapshot and whatever
+    /// else closes the image interrupts it; it goes on with the image that is opened then.
+    /// </summary>
+    /// <param name="id">The disk's number.</param>
+    /// <param name="volume">POOL/VOLUME.</param>
+    /// <param name="cancellationToken">Of a call that waits for another.</param>
+    Task BeginFlattenAsync(string id, string volume, CancellationToken cancellationToken);
+
+    /// <summary>Ends it; does nothing when there is none.</summary>
+    Task StopFlattenAsync(string id, CancellationToken cancellationToken);
+
+    /// <summary>What of that goes on, and what was last, by disk; merges that the process began by itself among it.</summary>
+    Task<IReadOnlyList<FlattenStatus>> GetFlattenAsync(CancellationToken cancellationToken);
+
     Task<IReadOnlyList<DeviceStatus>> GetDevicesAsync(CancellationToken cancellationToken);
 
     /// <summary>Ceiling for the guest's balloon, bytes. Below what it holds is allowed: it then can only give back.</summary>

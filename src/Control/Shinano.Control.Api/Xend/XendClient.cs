@@ -4,6 +4,7 @@ using System.Net.Sockets;
 using System.Runtime.CompilerServices;
 using System.Text.Json;
 using Shinano.Control.Api.Domains;
+using Shinano.Control.Api.Domains.Devices;
 using Shinano.Network.Control;
 
 namespace Shinano.Control.Api.Xend;
@@ -132,6 +133,23 @@ public sealed class XendClient : IDisposable
         using HttpResponseMessage response = await SendAsync(
             HttpMethod.Post, "volumes/snapshot", JsonContent.Create(new SnapshotRequest(snapshot), options: ControlJson.Options), cancellationToken);
     }
+
+    /// <summary>Begins to make a volume that a running domain writes to independent of the layers below it.</summary>
+    public async Task BeginFlattenAsync(string volume, CancellationToken cancellationToken)
+    {
+        using HttpResponseMessage response = await SendAsync(
+            HttpMethod.Post, "volumes/flatten", JsonContent.Create(new FlattenRequest(volume), options: ControlJson.Options), cancellationToken);
+    }
+
+    /// <summary>Ends that; what was copied stays copied.</summary>
+    public async Task StopFlattenAsync(string volume, CancellationToken cancellationToken)
+    {
+        using HttpResponseMessage response = await SendAsync(HttpMethod.Delete, $"volumes/flatten?volume={Escape(volume)}", null, cancellationToken);
+    }
+
+    /// <summary>What of that goes on, and what was last, of all domains.</summary>
+    public Task<IReadOnlyList<FlattenStatus>> ListFlattenAsync(CancellationToken cancellationToken) =>
+        GetAsync<IReadOnlyList<FlattenStatus>>("volumes/flatten", cancellationToken);
 
     public Task<IReadOnlyList<VifDetails>> ListVifsAsync(string domain, CancellationToken cancellationToken) =>
         GetAsync<IReadOnlyList<VifDetails>>($"domains/{Escape(domain)}/network", cancellationToken);

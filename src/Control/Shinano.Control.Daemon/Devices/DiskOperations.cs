@@ -1,5 +1,6 @@
 using System.Globalization;
 using Shinano.Control.Api.Domains;
+using Shinano.Control.Api.Domains.Devices;
 using Shinano.Control.Api.Xend;
 using Shinano.Control.Configuration.Disks;
 using Shinano.Control.Daemon.Domains;
@@ -77,17 +78,7 @@ internal sealed class DiskOperations(DomainDevices devices, DiskPlanner planner,
     /// <exception cref="DomainFailureException">No domain does, or the pool refuses.</exception>
     public async Task SnapshotAsync(IEnumerable<DomainEntry> entries, string snapshot, CancellationToken cancellationToken)
     {
-        string volume = snapshot.Split('@', 2)[0];
-        (DomainEntry? entry, DiskConfiguration? disk) = (
-            from candidate in entries
-            from one in candidate.Record.Configuration.Disks
-            where one.Volume == volume && !one.ReadOnly
-            select (candidate, one)).FirstOrDefault();
-        if (entry is null || disk is null)
-        {
-            throw Invalid($"no running domain writes to '{volume}'");
-        }
-
+        (DomainEntry entry, DiskConfiguration disk) = WriterOf(entries, snapshot.Split('@', 2)[0]);
         await entry.Gate.WaitAsync(cancellationToken);
         try
         {
@@ -107,6 +98,37 @@ internal sealed class DiskOperations(DomainDevices devices, DiskPlanner planner,
         string id = disk.Number.ToString(CultureInfo.InvariantCulture);
         await devices.SnapshotAsync(entry, id, snapshot, guid, cancellationToken);
         tree.Change(entry.Id, Kind, id, DiskPlanner.MediumNodes(await planner.PlanAsync(disk, cancellationToken)));
+    }
+
+    /// <summary>Begins to flatten a volume that one of the domains writes to.</summary>
+    /// <param name="entries">The domains that there are.</param>
+    /// <param name="volume">POOL/VOLUME.</param>
+    /// <exception cref="DomainFailureException">No domain does, or the pool refuses.</exception>
+    public Task BeginFlattenAsync(IEnumerable<DomainEntry> entries, string volume, CancellationToken cancellationToken) =>
+        FlattenAsync(entries, volume, begin: true, cancellationToken);
+
+    /// <summary>Ends that.</summary>
+    public Task StopFlattenAsync(IEnumerable<DomainEntry> entries, string volume, CancellationToken cancellationToken) =>
+        FlattenAsync(entries, volume, begin: false, cancellationToken);
+
+    /// <summary>What of that goes on in the domains, and what was last. A domain that does not answer, or is older than this, has nothing to say.</summary>
+    public async Task<IReadOnlyList<FlattenStatus>> ListFlattenAsync(IEnumerable<DomainEntry> entries, CancellationToken cancellationToken)
+    {
+        IReadOnlyList<FlattenStatus>[] all = await Task.WhenAll(
+            entries.Where(entry => entry.Record.Configuration.Disks.Any(disk => disk.Volume is not null && !disk.ReadOnly)).Select(AskAsync));
+        return [.. all.SelectMany(one => one)];
+
+        async Task<IReadOnlyList<FlattenStatus>> AskAsync(DomainEntry entry)
+        {
+            try
+            {
+                return await entry.RequireConnection().CallAsync((process, token) => process.GetFlattenAsync(token), DomainEntry.QuickCall, cancellationToken);
+            }
+            catch (DomainFailureException)
+            {
+                return [];
+            }
+        }
     }
 
     public async Task<IReadOnlyList<DiskDetails>> ListAsync(DomainEntry entry, CancellationToken cancellationToken)
@@ -130,6 +152,27 @@ internal sealed class DiskOperations(DomainDevices devices, DiskPlanner planner,
             }),
         ];
     }
+
+    private async Task FlattenAsync(IEnumerable<DomainEntry> entries, string volume, bool begin, CancellationToken cancellationToken)
+    {
+        (DomainEntry entry, DiskConfiguration disk) = WriterOf(entries, volume);
+        await entry.Gate.WaitAsync(cancellationToken);
+        try
+        {
+            await devices.FlattenAsync(entry, disk.Number.ToString(CultureInfo.InvariantCulture), begin ? volume : null, cancellationToken);
+        }
+        finally
+        {
+            entry.Gate.Release();
+        }
+    }
+
+    private static (DomainEntry Entry, DiskConfiguration Disk) WriterOf(IEnumerable<DomainEntry> entries, string volume) =>
+    (
+        from candidate in entries
+        from disk in candidate.Record.Configuration.Disks
+        where disk.Volume == volume && !disk.ReadOnly
+        select ((DomainEntry, DiskConfiguration)?)(candidate, disk)).FirstOrDefault() ?? throw Invalid($"no running domain writes to '{volume}'");
 
     private static DiskConfiguration Parse(DiskRequest request)
     {

@@ -223,6 +223,11 @@ internal sealed class DomainDevices(
     public Task SnapshotAsync(DomainEntry entry, string id, string snapshot, Guid guid, CancellationToken cancellationToken) =>
         entry.RequireConnection().CallAsync((process, token) => process.SnapshotVolumeAsync(id, snapshot, guid, token), AttachPatience, cancellationToken);
 
+    /// <summary>Begins to flatten the volume that a disk writes to, or ends that.</summary>
+    /// <param name="volume">Null to end it.</param>
+    public Task FlattenAsync(DomainEntry entry, string id, string? volume, CancellationToken cancellationToken) => entry.RequireConnection().CallAsync(
+        (process, token) => volume is null ? process.StopFlattenAsync(id, token) : process.BeginFlattenAsync(id, volume, token), AttachPatience, cancellationToken);
+
     /// <summary>Removes the nodes of devices that the domain process does not have any more: they ended while nobody waited.</summary>
     public async Task ReconcileAsync(DomainEntry entry, CancellationToken cancellationToken)
     {

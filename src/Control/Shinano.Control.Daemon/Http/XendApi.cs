@@ -133,9 +133,18 @@ internal static class XendApi
             s.DeleteAsync(domain, name, metadata ?? false, CancellationToken.None));
     }
 
-    private static void MapVolumes(RouteGroupBuilder api) =>
-        api.MapPost("/volumes/snapshot", async (HttpContext context, DiskOperations disks, DomainRegistry registry, CancellationToken token) =>
+    private static void MapVolumes(RouteGroupBuilder api)
+    {
+        RouteGroupBuilder volumes = api.MapGroup("/volumes");
+        volumes.MapPost("/snapshot", async (HttpContext context, DiskOperations disks, DomainRegistry registry, CancellationToken token) =>
             await disks.SnapshotAsync(registry.All, (await ReadAsync<SnapshotRequest>(context)).Snapshot, token));
+        volumes.MapPost("/flatten", async (HttpContext context, DiskOperations disks, DomainRegistry registry, CancellationToken token) =>
+            await disks.BeginFlattenAsync(registry.All, (await ReadAsync<FlattenRequest>(context)).Volume, token));
+        volumes.MapDelete("/flatten", (DiskOperations disks, DomainRegistry registry, string volume, CancellationToken token) =>
+            disks.StopFlattenAsync(registry.All, volume, token));
+        volumes.MapGet("/flatten", async (DiskOperations disks, DomainRegistry registry, CancellationToken token) =>
+            Json(await disks.ListFlattenAsync(registry.All, token)));
+    }
 
     private static void MapVnics(RouteGroupBuilder api)
     {

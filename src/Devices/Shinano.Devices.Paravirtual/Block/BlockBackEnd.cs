@@ -61,6 +61,9 @@ public sealed class BlockBackEnd : IBackEndDevice
         await _oneChange.WaitAsync(cancellation).ConfigureAwait(false);
         try
         {
+            // It was about the image that goes.
+            await _medium.SetWorkAsync(null).ConfigureAwait(false);
+            Work = null;
             await _medium.ReplaceAsync(() => open(cancellation), () => _open(CancellationToken.None)).ConfigureAwait(false);
             _open = open;
             if (_connected is { } nodes)
@@ -69,6 +72,25 @@ public sealed class BlockBackEnd : IBackEndDevice
                 await nodes.PublishAsync("sectors", _medium.Sectors, cancellation).ConfigureAwait(false);
                 await nodes.PublishAsync("state", (int)XenbusState.Connected, cancellation).ConfigureAwait(false);
             }
+        }
+        finally
+        {
+            _oneChange.Release();
+        }
+    }
+
+    /// <summary>What was started last; null when it was stopped, or nothing was.</summary>
+    public IBlockWork? Work { get; private set; }
+
+    /// <summary>Begins long work over the image while requests go on. Earlier work is stopped. It is interrupted while the image is closed, and stays behind when the domain goes elsewhere.</summary>
+    /// <param name="work">Null stops what there is, and waits for that.</param>
+    public async Task StartAsync(IBlockWork? work, CancellationToken cancellation)
+    {
+        await _oneChange.WaitAsync(cancellation).ConfigureAwait(false);
+        try
+        {
+            await _medium.SetWorkAsync(work).ConfigureAwait(false);
+            Work = work;
         }
         finally
         {

@@ -12,6 +12,9 @@ internal sealed class BlockMedium(IBlockImage? image) : IAsyncDisposable
     private TaskCompletionSource? _idle;
     private TaskCompletionSource? _changing;
     private TaskCompletionSource? _closed;
+    private long _requests;
+    private IBlockWork? _work;
+    private BlockWorkRun? _run;
 
     /// <summary>Sectors of 512 bytes; 0 without a medium.</summary>
     public long Sectors => (Volatile.Read(ref _image)?.Length ?? 0) / BlockSegment.SectorSize;
@@ -27,6 +30,7 @@ internal sealed class BlockMedium(IBlockImage? image) : IAsyncDisposable
                 if (_changing is null)
                 {
                     _users++;
+                    _requests++;
                     return _image;
                 }
 
@@ -46,6 +50,26 @@ internal sealed class BlockMedium(IBlockImage? image) : IAsyncDisposable
             {
                 _idle?.TrySetResult();
             }
+        }
+    }
+
+    /// <summary>Begins long work over the image, which ends before the image is closed and begins again with the one that is opened then. Earlier work is over.</summary>
+    /// <param name="work">Null for none.</param>
+    public async Task SetWorkAsync(IBlockWork? work)
+    {
+        await _oneChange.WaitAsync().ConfigureAwait(false);
+        try
+        {
+            await StopWorkAsync().ConfigureAwait(false);
+            _work = work;
+            if (_closed is null)
+            {
+                BeginWork();
+            }
+        }
+        finally
+        {
+            _oneChange.Release();
         }
     }
 
@@ -78,6 +102,7 @@ internal sealed class BlockMedium(IBlockImage? image) : IAsyncDisposable
             }
 
             changing.SetResult();
+            BeginWork();
             _oneChange.Release();
         }
     }
@@ -118,6 +143,7 @@ internal sealed class BlockMedium(IBlockImage? image) : IAsyncDisposable
                 }
 
                 closed.SetResult();
+                BeginWork();
             }
         }
         finally
@@ -129,7 +155,9 @@ internal sealed class BlockMedium(IBlockImage? image) : IAsyncDisposable
     /// <summary>Makes what was written durable and closes the image; nothing uses it any more.</summary>
     public async ValueTask DisposeAsync()
     {
-        if (Interlocked.Exchange(ref _image, null) is { } image)
+        IBlockImage? image = Interlocked.Exchange(ref _image, null);
+        await StopWorkAsync().ConfigureAwait(false);
+        if (image is not null)
         {
             try
             {
@@ -141,6 +169,25 @@ internal sealed class BlockMedium(IBlockImage? image) : IAsyncDisposable
             }
 
             await image.DisposeAsync().ConfigureAwait(false);
+        }
+    }
+
+    private void BeginWork()
+    {
+        if (_work is { } work && _image is { } image)
+        {
+            _run = new BlockWorkRun(work, image, () => Volatile.Read(ref _requests));
+        }
+    }
+
+    /// <summary>Work that came to its end is forgotten.</summary>
+    private async Task StopWorkAsync()
+    {
+        if (_run is { } run)
+        {
+            _run = null;
+            _work = await run.StopAsync().ConfigureAwait(false) ? null : _work;
+            run.Dispose();
         }
     }
 

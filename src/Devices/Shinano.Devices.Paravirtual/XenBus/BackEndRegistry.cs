@@ -101,6 +101,9 @@ public sealed class BackEndRegistry(IBackEndStore store, DomainId domain, IFront
     /// <exception cref="BackEndException">There is no such device.</exception>
     public IBackEndDevice Get(string kind, string id) => Find(kind, id).Device;
 
+    /// <summary>The devices themselves, in any order.</summary>
+    public IReadOnlyList<IBackEndDevice> Devices => [.. Drivers().Select(driver => driver.Device)];
+
     /// <summary>All devices, by kind and number.</summary>
     public IReadOnlyList<DeviceSummary> List() =>
         [.. Drivers().Select(driver => driver.Describe()).OrderBy(device => device.Kind, StringComparer.Ordinal).ThenBy(device => device.Id, StringComparer.Ordinal)];

@@ -28,8 +28,7 @@ internal sealed class DomainControl(DomainSpec spec, int? vncPort, IDomainEvents
     private readonly Departure _departure = new();
     private StateReceiver? _receiver;
 
-    /// <summary>Held while a volume is snapshotted.</summary>
-    private readonly SemaphoreSlim _snapshots = new(1, 1);
+    private readonly VolumeCalls _volumes = new();
     private PvMachine? _machine;
     private DomainBuildResult? _build;
     private bool _buildTried;
@@ -174,18 +173,15 @@ internal sealed class DomainControl(DomainSpec spec, int? vncPort, IDomainEvents
     public Task ReconfigureDeviceAsync(DeviceSpec device, CancellationToken cancellationToken) =>
         DeviceCalls.ReconfigureAsync(Devices, device, cancellationToken);
 
-    public async Task SnapshotVolumeAsync(string id, string snapshot, Guid guid, CancellationToken cancellationToken)
-    {
-        await _snapshots.WaitAsync(cancellationToken).ConfigureAwait(false);
-        try
-        {
-            await DeviceCalls.SnapshotAsync(Devices, id, snapshot, guid, cancellationToken).ConfigureAwait(false);
-        }
-        finally
-        {
-            _snapshots.Release();
-        }
-    }
+    public Task SnapshotVolumeAsync(string id, string snapshot, Guid guid, CancellationToken cancellationToken) =>
+        _volumes.SnapshotAsync(Devices, id, snapshot, guid, cancellationToken);
+
+    public Task BeginFlattenAsync(string id, string volume, CancellationToken cancellationToken) =>
+        _volumes.BeginFlattenAsync(Devices, id, volume, cancellationToken);
+
+    public Task StopFlattenAsync(string id, CancellationToken cancellationToken) => _volumes.StopFlattenAsync(Devices, id, cancellationToken);
+
+    public Task<IReadOnlyList<FlattenStatus>> GetFlattenAsync(CancellationToken cancellationToken) => Task.FromResult(VolumeCalls.DescribeFlatten(Devices));
 
     public Task<IReadOnlyList<DeviceStatus>> GetDevicesAsync(CancellationToken cancellationToken) => Task.FromResult(DeviceCalls.Describe(Devices));
 
@@ -315,7 +311,7 @@ internal sealed class DomainControl(DomainSpec spec, int? vncPort, IDomainEvents
 
     public async Task ResumeAsync(CancellationToken cancellationToken)
     {
-        await SnapshotsEndedAsync().ConfigureAwait(false);
+        await _volumes.EndedAsync().ConfigureAwait(false);
         await _departure.ReturnAsync().ConfigureAwait(false);
         await Task.Run(_suspension.EndAsync, CancellationToken.None).ConfigureAwait(false);
     }
@@ -329,7 +325,7 @@ internal sealed class DomainControl(DomainSpec spec, int? vncPort, IDomainEvents
             return;
         }
 
-        await SnapshotsEndedAsync().ConfigureAwait(false);
+        await _volumes.EndedAsync().ConfigureAwait(false);
         _departure.Cancel();
         await Task.Run(_suspension.AbandonAsync, CancellationToken.None).ConfigureAwait(false);
     }
@@ -389,13 +385,6 @@ internal sealed class DomainControl(DomainSpec spec, int? vncPort, IDomainEvents
 
             return Task.FromResult(log);
         }
-    }
-
-    /// <summary>Whoever takes a domain up knows then which snapshots of its volumes there are: one that was being taken is there, or will not be.</summary>
-    private async Task SnapshotsEndedAsync()
-    {
-        await _snapshots.WaitAsync().ConfigureAwait(false);
-        _snapshots.Release();
     }
 
     private RelayToken Token => RelayToken.TryParse(spec.XenStoreToken) ?? RelayToken.Create();

@@ -48,22 +48,6 @@ internal static class DeviceCalls
         }
     }
 
-    public static async Task SnapshotAsync(BackEndRegistry devices, string id, string snapshot, Guid guid, CancellationToken cancellation)
-    {
-        try
-        {
-            await DeviceFactory.SnapshotAsync(devices.Get("vbd", id), snapshot, guid, cancellation).ConfigureAwait(false);
-        }
-        catch (BackEndException e)
-        {
-            throw new DomainFailureException(DomainFailureCode.InvalidArgument, e.Message, e);
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-        {
-            throw new DomainFailureException(DomainFailureCode.HostResource, e.Message, e);
-        }
-    }
-
     public static IReadOnlyList<DeviceStatus> Describe(BackEndRegistry devices) =>
     [
         .. devices.List().Select(device => new DeviceStatus

@@ -42,21 +42,6 @@ internal static class DeviceFactory
         _ => throw new BackEndException($"{spec.Kind}/{spec.Id} cannot be changed while it is attached"),
     };
 
-    /// <summary>Takes a snapshot of the volume that a disk writes to, while it has let go of it.</summary>
-    /// <exception cref="BackEndException">It is no disk.</exception>
-    /// <exception cref="IOException">The pool refuses.</exception>
-    public static async Task SnapshotAsync(IBackEndDevice device, string snapshot, Guid guid, CancellationToken cancellation)
-    {
-        if (device is not BlockBackEnd disk)
-        {
-            throw new BackEndException($"{device.Kind}/{device.Id} is no disk");
-        }
-
-        VolumeName name = VolumeName.ParseSnapshot(snapshot, "create snapshot");
-        DirectoryPool pool = new VolumePools(ShinanoPaths.Current).GetDirectoryPool(name, "create snapshot");
-        await disk.ReopenAsync(token => pool.SnapshotAsync(name, guid, token), cancellation).ConfigureAwait(false);
-    }
-
     private static BlockSettings SettingsOf(DiskDeviceSpec disk) => new()
     {
         Id = disk.Id,
