@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using Shinano.Storage.Qcow2;
 
 namespace Shinano.Storage.Tests;
@@ -32,11 +33,12 @@ public sealed class PullTests
         (string path, byte[] model) = await CreateChainAsync(directory, headOptions, layerOptions, seed);
         await using (Qcow2Image image = (Qcow2Image)await ImageFile.OpenAsync(new ImageReference(path, ImageFormat.Qcow2), Cancellation))
         {
+            StrongBox<long> position = new();
             using CancellationTokenSource pulled = CancellationTokenSource.CreateLinkedTokenSource(Cancellation);
-            Task[] writers = [.. Enumerable.Range(0, Workers).Select(worker => Task.Run(() => WorkAsync(image, model, worker, new Random(seed + worker), pulled.Token)))];
+            Task[] writers = [.. Enumerable.Range(0, Workers).Select(worker => Task.Run(() => WorkAsync(image, model, worker, position, new Random(seed + worker), pulled.Token)))];
             try
             {
-                await Task.Run(async () => await PullAsync(image, directory, kept), Cancellation);
+                await Task.Run(async () => await PullAsync(image, directory, kept, position), Cancellation);
             }
             finally
             {
@@ -76,11 +78,11 @@ public sealed class PullTests
         });
         string head = directory["head.qcow2"];
         Qcow2Format.Create(head, data.Length, (LayerFile(1), ImageFormat.Qcow2));
-        await ChangeAsync(head, image => PullAsync((Qcow2Image)image, directory, kept: 1));
+        await ChangeAsync(head, image => PullAsync((Qcow2Image)image, directory, kept: 1, new StrongBox<long>()));
         Assert.True(new FileInfo(head).Length < 1 << 20, $"{new FileInfo(head).Length} bytes");
         data.AsSpan(0, 3 << 20).Clear();
         await ChangeAsync(head, image => AssertSameAsync(data, image, "over the lowest layer"));
-        await ChangeAsync(head, image => PullAsync((Qcow2Image)image, directory, kept: 0));
+        await ChangeAsync(head, image => PullAsync((Qcow2Image)image, directory, kept: 0, new StrongBox<long>()));
         await ChangeAsync(head, image => AssertSameAsync(data, image, "without layers"));
         await QemuImg.CheckAsync(head);
 
@@ -135,7 +137,8 @@ public sealed class PullTests
     }
 
     /// <summary>As a pool does it: all that is to be copied, then the header.</summary>
-    private static async ValueTask PullAsync(Qcow2Image image, TemporaryDirectory directory, int kept)
+    /// <param name="position">Told where the copying is.</param>
+    private static async ValueTask PullAsync(Qcow2Image image, TemporaryDirectory directory, int kept, StrongBox<long> position)
     {
         int layers = 0;
         for (IBlockImage? layer = image.Backing; layer is Qcow2Image one; layer = one.Backing)
@@ -145,6 +148,7 @@ public sealed class PullTests
 
         for (long at = 0; at < image.Length;)
         {
+            Volatile.Write(ref position.Value, at);
             (at, _) = await image.PullAsync(at, kept == 0 ? int.MaxValue : layers - kept, compress: false, Cancellation);
         }
 
@@ -153,13 +157,15 @@ public sealed class PullTests
             bottom, bottom is null ? null : "qcow2", bottom is null ? null : Qcow2Opener.Open(new ImageReference(directory[bottom], ImageFormat.Qcow2) { ReadOnly = true }));
     }
 
-    /// <summary>Each worker owns each fourth stripe of 20 KiB: they meet in clusters, and writes cross their borders.</summary>
-    private static async Task WorkAsync(IBlockImage image, byte[] model, int worker, Random random, CancellationToken until)
+    /// <summary>Each worker owns each fourth stripe of 20 KiB: they meet in clusters, and writes cross their borders. Most are in the megabyte that is being copied.</summary>
+    private static async Task WorkAsync(IBlockImage image, byte[] model, int worker, StrongBox<long> position, Random random, CancellationToken until)
     {
         const int Stripe = 40;
+        const int Stripes = Length / 512 / Stripe / Workers;
         while (!until.IsCancellationRequested)
         {
-            int stripe = (random.Next(Length / 512 / Stripe / Workers) * Workers) + worker;
+            int near = (int)(Volatile.Read(ref position.Value) / 512 / Stripe / Workers) + random.Next((1 << 20) / 512 / Stripe / Workers);
+            int stripe = (Math.Min(random.Next(4) == 0 ? random.Next(Stripes) : near, Stripes - 1) * Workers) + worker;
             await StepAsync(image, model, random, stripe * Stripe, Stripe, Stripe * 512);
         }
     }

@@ -375,7 +375,7 @@ public sealed class DirectoryPool : IVolumePool
     internal async Task ChangeAsync(Action<PoolState> change)
     {
         using SafeFileHandle guard = await _files.LockAsync().ConfigureAwait(false);
-        PoolState state = Read();
+        using PoolState state = Read();
         change(state);
         if (!state.IsSaved)
         {

@@ -93,28 +93,51 @@ internal sealed class PoolFile
         }
 
         // Each chain must have an end: a hand-made record could lead back to itself.
+        HashSet<long> sound = [];
         foreach (long layer in record.Layers.Keys)
         {
             int depth = 0;
-            for (long? at = layer; at is { } id; at = record.Layers[id].Parent)
+            for (long? at = layer; at is { } id && !sound.Contains(id); at = record.Layers[id].Parent)
             {
                 if (!record.Layers.ContainsKey(id) || ++depth > record.Layers.Count)
                 {
                     throw Damaged($"the layers above {layer:x8} have no end");
                 }
             }
+
+            for (long? at = layer; at is { } id && sound.Add(id); at = record.Layers[id].Parent)
+            {
+            }
         }
 
         return record;
     }
 
-    public void Save(PoolRecord record)
+    /// <summary>Replaces the record, durably.</summary>
+    /// <param name="before">Flushes of what the record names: all of them, and the record's own bytes, are on the disk before the record has its name.</param>
+    public void Save(PoolRecord record, params IReadOnlyList<Action> before)
     {
         string next = $"{RecordPath}.new";
         using (SafeFileHandle file = File.OpenHandle(next, FileMode.Create, FileAccess.Write))
         {
             RandomAccess.Write(file, JsonSerializer.SerializeToUtf8Bytes(record, PoolJson.Default.PoolRecord), 0);
-            FileStorage.FlushData(file);
+
+            // Beside each other, after the last of the writes: a file system with a journal has one commit for all of them.
+            Task layers = before.Count == 0 ? Task.CompletedTask : BlockingCalls.RunAsync(() =>
+            {
+                foreach (Action flush in before)
+                {
+                    flush();
+                }
+            });
+            try
+            {
+                FileStorage.FlushData(file);
+            }
+            finally
+            {
+                layers.GetAwaiter().GetResult();
+            }
         }
 
         File.Move(next, RecordPath, overwrite: true);

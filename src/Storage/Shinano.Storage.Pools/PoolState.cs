@@ -1,10 +1,15 @@
+using Microsoft.Win32.SafeHandles;
 using Shinano.Linux;
+using Shinano.Storage.Qcow2;
 
 namespace Shinano.Storage.Pools;
 
 /// <summary>A pool's record while its lock is held: finds by name, and keeps layers in step with the files.</summary>
-internal sealed class PoolState(PoolFile files, PoolRecord record, string pool)
+internal sealed class PoolState(PoolFile files, PoolRecord record, string pool) : IDisposable
 {
+    private readonly List<SafeFileHandle> _newFiles = [];
+    private bool _hasNewNames;
+
     /// <summary>A longer chain makes each read of untouched data slow, and the image code refuses 200 layers.</summary>
     public const int MostLayers = 150;
 
@@ -20,11 +25,28 @@ internal sealed class PoolState(PoolFile files, PoolRecord record, string pool)
 
     public bool IsSaved { get; private set; }
 
-    /// <summary>Makes the record's changes durable.</summary>
+    /// <summary>Makes new layers durable, then the record that names them.</summary>
     public void Save()
     {
-        files.Save(record);
+        List<Action> before = [.. _newFiles.Select(file => (Action)(() => FileStorage.FlushData(file)))];
+        if (_hasNewNames)
+        {
+            before.Add(() => DirectorySync.Flush(files.LayersDirectory));
+        }
+
+        files.Save(record, before);
         IsSaved = true;
+        _hasNewNames = false;
+        Dispose();
+    }
+
+    /// <summary>A layer's file got its name: it is durable before the record.</summary>
+    public void NoteNewName() => _hasNewNames = true;
+
+    public void Dispose()
+    {
+        _newFiles.ForEach(file => file.Dispose());
+        _newFiles.Clear();
     }
 
     public bool Has(VolumeName name) => record.Volumes.TryGetValue(name.Volume, out VolumeRecord? volume)
@@ -85,7 +107,7 @@ internal sealed class PoolState(PoolFile files, PoolRecord record, string pool)
         }
     }
 
-    /// <summary>Makes an empty layer over another; durable.</summary>
+    /// <summary>Makes an empty layer over another; durable once this is saved.</summary>
     public long NewLayer(long? parent, long size, string compression)
     {
         if (Depth(parent) >= MostLayers)
@@ -94,7 +116,7 @@ internal sealed class PoolState(PoolFile files, PoolRecord record, string pool)
         }
 
         (long id, _) = ReserveLayer(parent, size, compression, files.LayerPath);
-        DirectorySync.Flush(files.LayersDirectory);
+        NoteNewName();
         record.Layers.Add(id, new LayerRecord(parent));
         return id;
     }
@@ -108,8 +130,8 @@ internal sealed class PoolState(PoolFile files, PoolRecord record, string pool)
 
         // A left-over of a process that died before it had recorded the layer.
         File.Delete(path);
-        Qcow2.Qcow2Format.Create(
-            path, size, parent is { } below ? (PoolFile.LayerFile(below), ImageFormat.Qcow2) : null, zstd: compression == "zstd");
+        _newFiles.Add(Qcow2Format.CreateUnflushed(
+            path, size, parent is { } below ? (PoolFile.LayerFile(below), ImageFormat.Qcow2) : null, zstd: compression == "zstd"));
         File.SetUnixFileMode(path, UnixFileMode.UserRead | UnixFileMode.UserWrite);
         return (id, path);
     }

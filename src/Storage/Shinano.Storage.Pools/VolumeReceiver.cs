@@ -1,4 +1,3 @@
-using Shinano.Linux;
 using Shinano.Storage.Qcow2;
 
 namespace Shinano.Storage.Pools;
@@ -173,7 +172,7 @@ public static class VolumeReceiver
             {
                 using ImageHold held = new(new ImageReference(place.Partial, ImageFormat.Qcow2));
                 File.Move(place.Partial, pool.Files.LayerPath(place.Layer));
-                DirectorySync.Flush(pool.Files.LayersDirectory);
+                state.NoteNewName();
                 takeIn(state);
                 DirectoryPool.SaveAndCollect(state);
             }).ConfigureAwait(false);

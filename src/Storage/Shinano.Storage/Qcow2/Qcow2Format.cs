@@ -17,6 +17,13 @@ public static class Qcow2Format
     /// <exception cref="IOException">The file exists, or cannot be made.</exception>
     public static void Create(string path, long length, (string Name, ImageFormat Format)? backing = null, bool zstd = false)
     {
+        using SafeFileHandle file = CreateUnflushed(path, length, backing, zstd);
+        FileStorage.FlushData(file);
+    }
+
+    /// <summary>The same, but the caller flushes the result, and closes it.</summary>
+    internal static SafeFileHandle CreateUnflushed(string path, long length, (string Name, ImageFormat Format)? backing, bool zstd)
+    {
         ArgumentOutOfRangeException.ThrowIfNegative(length);
         ArgumentOutOfRangeException.ThrowIfNotEqual(length % BlockRange.SectorSize, 0);
         Qcow2Layout layout = new(3, ClusterBits, refcountOrder: 4);
@@ -53,11 +60,19 @@ public static class Qcow2Format
             BinaryPrimitives.WriteUInt16BigEndian(counts.AsSpan(i * 2), 1);
         }
 
-        using SafeFileHandle file = File.OpenHandle(path, FileMode.CreateNew, FileAccess.Write);
-        RandomAccess.SetLength(file, clusters << ClusterBits);
-        RandomAccess.Write(file, first, 0);
-        RandomAccess.Write(file, table, Table);
-        RandomAccess.Write(file, counts, Block);
-        FileStorage.FlushData(file);
+        SafeFileHandle file = File.OpenHandle(path, FileMode.CreateNew, FileAccess.Write);
+        try
+        {
+            RandomAccess.SetLength(file, clusters << ClusterBits);
+            RandomAccess.Write(file, first, 0);
+            RandomAccess.Write(file, table, Table);
+            RandomAccess.Write(file, counts, Block);
+            return file;
+        }
+        catch
+        {
+            file.Dispose();
+            throw;
+        }
     }
 }
