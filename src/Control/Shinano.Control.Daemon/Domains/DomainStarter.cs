@@ -227,7 +227,8 @@ internal sealed class DomainStarter(
         DomainSpecFile.Write(entry.Directory.Spec, spec);
         entry.Update(record => record);
         DomainProgram.BeginLog(spec, log);
-        ProcessStamp process = await warm.TryStartAsync(entry.Directory.Spec, log, cancellationToken) ?? DomainProgram.Start(entry.Directory.Spec, log);
+        bool boots = spec is { RestorePath: null, ArrivalSocketPath: null, Fork: null };
+        ProcessStamp process = await warm.TryStartAsync(entry.Directory.Spec, log, boots, cancellationToken) ?? DomainProgram.Start(entry.Directory.Spec, log);
         entry.Update(record => record with { Process = process });
         await BuildProcessAsync(entry, progress, log, cancellationToken);
 

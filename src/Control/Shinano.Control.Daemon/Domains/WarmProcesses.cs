@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using System.Net.Sockets;
 using System.Text.Json;
 using Shinano.Control.Api;
@@ -18,8 +19,11 @@ internal sealed class WarmProcesses(ShinanoPaths paths, ILogger<WarmProcesses> l
     private const int DefaultCount = 1;
     private const int MostProcesses = 64;
 
-    /// <summary>A successor is not started while the domain itself starts.</summary>
-    private static readonly TimeSpan RefillPause = TimeSpan.FromSeconds(1);
+    /// <summary>A successor is not started while the domain itself starts...</summary>
+    private static readonly TimeSpan PauseAfterStart = TimeSpan.FromSeconds(1);
+
+    /// <summary>... nor while its guest boots, which has use for more than one of the host's CPUs.</summary>
+    private static readonly TimeSpan PauseAfterBoot = TimeSpan.FromSeconds(8);
 
     private static readonly TimeSpan StartPatience = TimeSpan.FromSeconds(20);
 
@@ -77,10 +81,14 @@ internal sealed class WarmProcesses(ShinanoPaths paths, ILogger<WarmProcesses> l
     }
 
     /// <summary>Has a process become a domain; null when none is ready.</summary>
+    /// <param name="specPath">The domain's specification.</param>
+    /// <param name="logPath">Where the process writes from now on.</param>
+    /// <param name="boots">The guest boots: its successor is started later than after one that goes on.</param>
+    /// <param name="cancellationToken">Ends the wait for the process.</param>
     /// <returns>The process, which listens on the domain's control socket, or has ended and left a failure.</returns>
-    public async Task<ProcessStamp?> TryStartAsync(string specPath, string logPath, CancellationToken cancellationToken)
+    public async Task<ProcessStamp?> TryStartAsync(string specPath, string logPath, bool boots, CancellationToken cancellationToken)
     {
-        while (TryTake(out ProcessStamp? process, out Socket? socket))
+        while (TryTake(boots ? PauseAfterBoot : PauseAfterStart, out ProcessStamp? process, out Socket? socket))
         {
             using (socket)
             {
@@ -129,14 +137,14 @@ internal sealed class WarmProcesses(ShinanoPaths paths, ILogger<WarmProcesses> l
         }
     }
 
-    private bool TryTake([System.Diagnostics.CodeAnalysis.NotNullWhen(true)] out ProcessStamp? process, [System.Diagnostics.CodeAnalysis.NotNullWhen(true)] out Socket? socket)
+    private bool TryTake(TimeSpan pause, [NotNullWhen(true)] out ProcessStamp? process, [NotNullWhen(true)] out Socket? socket)
     {
         (process, socket) = (null, null);
         lock (_lock)
         {
             while (_ready.TryDequeue(out (ProcessStamp Process, Socket Socket) one))
             {
-                _ = RefillLaterAsync();
+                _ = RefillLaterAsync(pause);
                 if (one.Process.IsAlive())
                 {
                     (process, socket) = one;
@@ -150,9 +158,9 @@ internal sealed class WarmProcesses(ShinanoPaths paths, ILogger<WarmProcesses> l
         return false;
     }
 
-    private async Task RefillLaterAsync()
+    private async Task RefillLaterAsync(TimeSpan pause)
     {
-        await Task.Delay(RefillPause);
+        await Task.Delay(pause);
         Refill();
     }
 
@@ -226,7 +234,7 @@ internal sealed class WarmProcesses(ShinanoPaths paths, ILogger<WarmProcesses> l
                     processes._holds--;
                 }
 
-                _ = processes.RefillLaterAsync();
+                _ = processes.RefillLaterAsync(PauseAfterStart);
             }
         }
     }
