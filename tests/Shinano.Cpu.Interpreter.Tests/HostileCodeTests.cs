@@ -18,14 +18,20 @@ public sealed unsafe class HostileCodeTests
         ulong guard = guest.AllocateFrame();
         guest.Memory.FrameSpan(guard).Fill(0xA5);
 
-        // Endless loops are ended from outside, whenever that happens to be.
+        // Endless loops are ended from outside, whenever that happens to be: once for each run, so that the others get to do something.
         bool done = false;
+        int runs = 0;
         Thread kicker = new(() =>
         {
-            while (!Volatile.Read(ref done))
+            for (int seen = 0; !Volatile.Read(ref done); Thread.Yield())
             {
-                guest.Cpu.Kick();
-                Thread.Yield();
+                int now = Volatile.Read(ref runs);
+                if (now != seen)
+                {
+                    Thread.SpinWait(500);
+                    guest.Cpu.Kick();
+                    seen = now;
+                }
             }
         });
         kicker.IsBackground = true;
@@ -63,6 +69,7 @@ public sealed unsafe class HostileCodeTests
             guest.State->Rflags = 0x202 | ((ulong)random.Next() & Rflags.Arithmetic);
             for (int run = 0; run < RunsPerProgram; run++)
             {
+                Volatile.Write(ref runs, runs + 1);
                 CpuExit exit = guest.Run();
                 Assert.Contains(exit.Kind, Expected);
                 if (exit.Kind != CpuExitKind.Kicked)

@@ -36,8 +36,9 @@ internal sealed class FlattenWork(DirectoryPool pool, VolumeName name, int kept)
             await pool.FlattenInUseAsync(name, image, kept, pace, this, cancellationToken).ConfigureAwait(false);
             End(null);
         }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        catch (Exception e) when (e is not OperationCanceledException)
         {
+            // Whatever it is, the disk is closed without it.
             Console.Error.WriteLine($"flatten {name}: {e.Message}");
             End(e.Message);
         }
