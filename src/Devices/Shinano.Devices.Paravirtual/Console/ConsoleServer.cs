@@ -158,10 +158,13 @@ public sealed class ConsoleServer : IAsyncDisposable
     private async Task ServeAsync(Socket viewer)
     {
         using CancellationTokenSource ended = CancellationTokenSource.CreateLinkedTokenSource(_stop.Token);
+
+        // Before its input is read: what answers that is for this viewer.
+        long place = _sendsBacklog ? 0 : _backlog.Length;
         Task input = ReceiveAsync(viewer, ended);
         try
         {
-            await SendAsync(viewer, ended.Token).ConfigureAwait(false);
+            await SendAsync(viewer, place, ended.Token).ConfigureAwait(false);
             viewer.Shutdown(SocketShutdown.Send);
         }
         catch (Exception failure) when (failure is SocketException or OperationCanceledException)
@@ -176,10 +179,9 @@ public sealed class ConsoleServer : IAsyncDisposable
         }
     }
 
-    private async Task SendAsync(Socket viewer, CancellationToken cancellation)
+    private async Task SendAsync(Socket viewer, long place, CancellationToken cancellation)
     {
         byte[] buffer = new byte[16384];
-        long place = _sendsBacklog ? 0 : _backlog.Length;
         while (await _backlog.WaitAsync(place, cancellation).ConfigureAwait(false))
         {
             Memory<byte> rest = buffer.AsMemory(0, _backlog.Read(ref place, buffer));
