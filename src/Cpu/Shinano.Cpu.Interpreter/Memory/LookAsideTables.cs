@@ -37,9 +37,9 @@ internal static unsafe class LookAsideTables
     /// <summary>Makes the tables of the state's context the current ones.</summary>
     public static void Select(Core* c)
     {
-        ulong context = c->Cpu.TranslationContext & 1;
-        c->DataTables = c->Data + (context * 2 * Core.TableBytes);
-        c->FetchTable = (FetchEntry*)c->Fetch + (context * Core.FetchEntries);
+        int context = (int)(c->Cpu.TranslationContext & 1);
+        c->DataTables = (byte*)ReadTable(c, context);
+        c->FetchTable = FetchTable(c, context);
     }
 
     /// <summary>Makes the empty tables the current ones for data: every access is a slow one.</summary>
@@ -72,7 +72,7 @@ internal static unsafe class LookAsideTables
     /// <summary>Finds the translation of a byte in a context's tables.</summary>
     public static bool TryFind(Core* c, int context, ulong linear, bool write, GuestMemory memory, out ulong physical)
     {
-        TlbEntry* table = (TlbEntry*)(c->Data + (((context * 2) + (write ? 1 : 0)) * Core.TableBytes));
+        TlbEntry* table = write ? WriteTable(c, context) : ReadTable(c, context);
         TlbEntry* entry = table + ((linear >> GuestMemory.PageShift) & (Core.TlbEntries - 1));
         ulong offset = linear + entry->NegatedTag;
         if (offset > OffsetMask || entry->HostPage is null)
@@ -128,7 +128,7 @@ internal static unsafe class LookAsideTables
         ulong fetchSlot = (linear >> GuestMemory.PageShift) & (Core.FetchEntries - 1);
         for (int context = 0; context < Core.Contexts; context++)
         {
-            FetchEntry* entry = (FetchEntry*)c->Fetch + (context * Core.FetchEntries) + (int)fetchSlot;
+            FetchEntry* entry = FetchTable(c, context) + (int)fetchSlot;
             if (entry->Tag == (page | FetchEntry.Valid))
             {
                 entry->Tag = 0;

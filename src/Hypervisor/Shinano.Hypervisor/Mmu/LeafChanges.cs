@@ -27,7 +27,7 @@ internal sealed class LeafChanges
         const ulong Set = PageTableEntry.Accessed | PageTableEntry.Dirty;
         if ((old & PageTableEntry.Present) != 0 && ((old ^ value) & ~(value & Set)) != 0)
         {
-            _frames[Count++ % Capacity] = PageTableEntry.Frame(old);
+            Add(old);
         }
     }
 
@@ -59,6 +59,8 @@ internal sealed class LeafChanges
         return true;
     }
 
+    private void Add(ulong entry) => _frames[Count++ % Capacity] = PageTableEntry.Frame(entry);
+
     private bool TryNoteTable(GuestMemory memory, ulong frame, int level, ref int left)
     {
         if (left-- == 0)
@@ -82,7 +84,7 @@ internal sealed class LeafChanges
             }
             else
             {
-                _frames[Count++ % Capacity] = PageTableEntry.Frame(entry);
+                Add(entry);
             }
         }
 

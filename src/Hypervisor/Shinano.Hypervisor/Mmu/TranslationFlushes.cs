@@ -37,8 +37,7 @@ public sealed class TranslationFlushes(Domain domain, Lock mmuLock)
             if ((mask >> vcpu.Id & 1) != 0)
             {
                 vcpu.Cpu.WaitUntilFlushed();
-                Record(vcpu, 0, now);
-                Record(vcpu, 1, now);
+                Record(vcpu, now);
             }
         }
     }
@@ -55,9 +54,7 @@ public sealed class TranslationFlushes(Domain domain, Lock mmuLock)
             {
                 mask &= ~bit;
                 vcpu.DueFlush = this;
-                uint now = Tick();
-                Record(vcpu, 0, now);
-                Record(vcpu, 1, now);
+                Record(vcpu, Tick());
             }
         }
 
@@ -143,6 +140,15 @@ public sealed class TranslationFlushes(Domain domain, Lock mmuLock)
         }
 
         seen = Changes.Count;
+    }
+
+    /// <summary>Of both contexts.</summary>
+    private void Record(PvVcpu vcpu, uint time)
+    {
+        for (int context = 0; context < Contexts; context++)
+        {
+            Record(vcpu, context, time);
+        }
     }
 
     private void Record(PvVcpu vcpu, int context, uint time) => Volatile.Write(ref _flushedAt[(vcpu.Id * Contexts) + context], time);
