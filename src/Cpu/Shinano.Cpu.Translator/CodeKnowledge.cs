@@ -28,6 +28,9 @@ internal sealed unsafe class CodeKnowledge
     /// <summary>Which numbers are in <see cref="_valid"/>, so that a guest that flushes one page again and again does not make it grow.</summary>
     private readonly bool[] _isListed = new bool[NativeState.Mappings];
 
+    /// <summary>Per context: whether its cache of code without groups has an entry.</summary>
+    private readonly bool[] _hasUngrouped = new bool[Core.Contexts];
+
     /// <param name="gate">Guards <paramref name="mappings"/>.</param>
     public CodeKnowledge(NativeState* state, PageMappings mappings, Lock gate)
     {
@@ -40,13 +43,15 @@ internal sealed unsafe class CodeKnowledge
             {
                 Empty(context, index);
             }
+
+            EmptyUngrouped(context);
         }
     }
 
     /// <summary>The code for an address; 0 when it is not in the jump cache.</summary>
     public nint JumpTo(ulong rip, int context)
     {
-        ulong* entry = Entry(context, JumpCacheProbe.IndexOf(rip));
+        ulong* entry = Entry(context, JumpCacheProbe.IndexOf(rip, NativeState.JumpEntries));
         return entry[0] == rip ? (nint)entry[1] : 0;
     }
 
@@ -54,13 +59,23 @@ internal sealed unsafe class CodeKnowledge
     public void NoteJump(TranslatedBlock block)
     {
         int context = block.Mode.Context;
-        int index = JumpCacheProbe.IndexOf(block.Rip);
+        int index = JumpCacheProbe.IndexOf(block.Rip, NativeState.JumpEntries);
         ulong* entry = Entry(context, index);
         _jumps[ListOf(context, block.Rip)].Add(index);
         entry[0] = block.Rip;
         entry[1] = (ulong)block.Code;
         _frames[context][index] = block.Frame;
         _framesOf[ListOf(context, block.Rip)].Add(block.Frame);
+    }
+
+    /// <summary>Enters a block without groups, which the current page tables lead to, into its context's cache of them.</summary>
+    public void NoteUngrouped(TranslatedBlock block)
+    {
+        int context = block.Mode.Context;
+        ulong* entry = UngroupedEntry(context, JumpCacheProbe.IndexOf(block.Rip, NativeState.UngroupedEntries));
+        entry[0] = block.Rip;
+        entry[1] = (ulong)block.Code;
+        _hasUngrouped[context] = true;
     }
 
     /// <summary>The current page tables lead from an address to a frame: the mapping of that number, if it stands for just that, holds.</summary>
@@ -97,6 +112,7 @@ internal sealed unsafe class CodeKnowledge
     /// <summary>Forgets all of a context.</summary>
     public void Forget(int context)
     {
+        ForgetUngrouped(context);
         for (int half = 0; half < SlotLists.Halves; half++)
         {
             ForgetHalf(context, half);
@@ -106,6 +122,7 @@ internal sealed unsafe class CodeKnowledge
     /// <summary>Forgets what depends on one of the frames, and on addresses with bit 63 clear unless these are to be kept.</summary>
     public void ForgetChanged(int context, FrameFilter changed, bool keepsLowerHalf)
     {
+        ForgetUngrouped(context);
         for (int half = 0; half < SlotLists.Halves; half++)
         {
             if (half == 0 && !keepsLowerHalf)
@@ -138,6 +155,7 @@ internal sealed unsafe class CodeKnowledge
 
         for (int context = 0; context < Core.Contexts; context++)
         {
+            ForgetUngrouped(context);
             ref SlotList jumps = ref _jumps[ListOf(context, page << GuestMemory.PageShift)];
             for (int i = 0; i < jumps.Count; i++)
             {
@@ -218,6 +236,25 @@ internal sealed unsafe class CodeKnowledge
         });
     }
 
+    /// <summary>Few and soon found again: nothing tells which of them depend on what.</summary>
+    private void ForgetUngrouped(int context)
+    {
+        if (_hasUngrouped[context])
+        {
+            EmptyUngrouped(context);
+        }
+    }
+
+    private void EmptyUngrouped(int context)
+    {
+        for (int index = 0; index < NativeState.UngroupedEntries; index++)
+        {
+            Empty(UngroupedEntry(context, index), index);
+        }
+
+        _hasUngrouped[context] = false;
+    }
+
     private void Invalidate(int number)
     {
         _state->ValidMappings[number] = 0;
@@ -230,10 +267,13 @@ internal sealed unsafe class CodeKnowledge
 
     private ulong* Entry(int context, int index) => _state->JumpCache + (2 * ((NativeState.JumpEntries * context) + index));
 
+    private ulong* UngroupedEntry(int context, int index) => _state->UngroupedCache + (2 * ((NativeState.UngroupedEntries * context) + index));
+
+    private void Empty(int context, int index) => Empty(Entry(context, index), index);
+
     /// <summary>Gives an entry an address that belongs to another one, so that no jump finds it.</summary>
-    private void Empty(int context, int index)
+    private static void Empty(ulong* entry, int index)
     {
-        ulong* entry = Entry(context, index);
         entry[0] = (ulong)(index ^ 1);
         entry[1] = 0;
     }

@@ -9,9 +9,6 @@ internal enum NativeExit : ulong
     /// <summary>The instruction at RIP is for the interpreter.</summary>
     Interpret,
 
-    /// <summary>The same, because the bytes of a group that it begins cannot be in a look-aside table; the argument is the block's address.</summary>
-    Ungroup,
-
     /// <summary>The instruction at RIP reaches into the next page, whose mapping, with the argument's number, is not known to hold.</summary>
     NextPage,
 

@@ -34,6 +34,11 @@ internal static unsafe class NativeLayout
     public static readonly int CurrentReturnThunk;
     public static readonly int FillFunction;
     public static readonly int Self;
+    public static readonly int SizeMask;
+    public static readonly int StackAddress;
+    public static readonly int StackRequest;
+    public static readonly int StackIndex;
+    public static readonly int StackOffset;
     public static readonly int FillStack;
     public static readonly int Mask16;
     public static readonly int Mask32;
@@ -43,6 +48,9 @@ internal static unsafe class NativeLayout
     public static readonly int ValidMappings;
     private static readonly int Data;
     private static readonly int ReturnThunks;
+    private static readonly int StackThunks;
+    private static readonly int UngroupThunks;
+    private static readonly int UngroupedCaches;
     private static readonly int StackWindows;
     private static readonly int Selectors;
     private static readonly int GroupAddends;
@@ -83,6 +91,14 @@ internal static unsafe class NativeLayout
         CurrentReturnThunk = Of(&s->CurrentReturnThunk);
         FillFunction = Of(&s->FillFunction);
         Self = Of(&s->Self);
+        SizeMask = Of(&s->SizeMask);
+        StackThunks = Of(s->StackThunks);
+        UngroupThunks = Of(s->UngroupThunks);
+        UngroupedCaches = Of(s->UngroupedCache);
+        StackAddress = Of(&s->StackAddress);
+        StackRequest = Of(&s->StackRequest);
+        StackIndex = Of(&s->StackIndex);
+        StackOffset = Of(&s->StackOffset);
         FillStack = Of(&s->FillStack);
         Mask16 = Of(&s->Mask16);
         Mask32 = Of(&s->Mask32);
@@ -111,6 +127,12 @@ internal static unsafe class NativeLayout
     public static int Selector(Register segment) => Selectors + ((segment - Register.ES) * sizeof(SegmentRegister));
 
     public static int ReturnThunk(int context) => ReturnThunks + (context * 8);
+
+    public static int StackThunk(int context) => StackThunks + (context * 8);
+
+    public static int UngroupThunk(int context) => UngroupThunks + (context * 8);
+
+    public static int UngroupedCache(int context) => UngroupedCaches + (context * 16 * NativeState.UngroupedEntries);
 
     public static int JumpCache(int context) => JumpCaches + (context * 16 * NativeState.JumpEntries);
 }

@@ -13,6 +13,9 @@ internal unsafe struct NativeState
     /// <summary>Entries of a context's jump cache; a power of two.</summary>
     public const int JumpEntries = 4096;
 
+    /// <summary>Entries of a context's cache of code without groups; a power of two.</summary>
+    public const int UngroupedEntries = 128;
+
     /// <summary>Page mappings that links between pages can depend on.</summary>
     public const int Mappings = 16384;
 
@@ -53,6 +56,8 @@ internal unsafe struct NativeState
     public ulong IndexMask;
     public ulong PageMask;
 
+    /// <summary>A mask for PEXT: <see cref="FillRequest.SizeMask"/>.</summary>
+    public ulong SizeMask;
 
     /// <summary>Masks for PEXT: low bits of an address that must be 0 for an alignment of 16 and of 32.</summary>
     public ulong Mask16;
@@ -62,6 +67,18 @@ internal unsafe struct NativeState
     public nint ExitThunk;
     public nint FillThunk;
     public nint LoadVectorThunk;
+
+    /// <summary>Per context: what an access does that the stack's window does not have.</summary>
+    public fixed ulong StackThunks[Core.Contexts];
+
+    /// <summary>Per context: goes on at the address in RCX in code without groups.</summary>
+    public fixed ulong UngroupThunks[Core.Contexts];
+
+    /// <summary>The stack thunks' arguments, an address and a <see cref="FillRequest"/>, and what it found.</summary>
+    public ulong StackAddress;
+    public ulong StackRequest;
+    public ulong StackIndex;
+    public ulong StackOffset;
 
     /// <summary>Per context: where a return that does not match its call goes.</summary>
     public fixed ulong ReturnThunks[Core.Contexts];
@@ -92,6 +109,9 @@ internal unsafe struct NativeState
 
     /// <summary>Per context: RIP and the code for it.</summary>
     public fixed ulong JumpCache[Core.Contexts * 2 * JumpEntries];
+
+    /// <summary>Per context: RIP and the code without groups for it.</summary>
+    public fixed ulong UngroupedCache[Core.Contexts * 2 * UngroupedEntries];
 
     /// <summary>Non-zero: the page mapping of that number holds on this vCPU.</summary>
     public fixed byte ValidMappings[Mappings];

@@ -30,7 +30,6 @@ internal unsafe class TranslatorCpu : InterpreterCpu
     private TranslationMode _mode;
     private long _generation;
     private bool _flagsAreLazy = true;
-    private bool _misfit;
     private long _windowsClosed;
 
     public TranslatorCpu(TranslatorEngine engine, InterpreterEngine interpreter)
@@ -166,6 +165,7 @@ internal unsafe class TranslatorCpu : InterpreterCpu
         {
             FillRequest.Jump => cpu.TryFindCode(cpu.FindCode(&state->Core, address)),
             FillRequest.Link => cpu.TryFindCode(cpu.Connect(&state->Core, (int)address)),
+            FillRequest.Ungrouped => cpu.TryFindCode(cpu.Ungroup(&state->Core, address)),
             _ => cpu.TryFill(address, request),
         };
         return isDone ? 1UL : 0UL;
@@ -180,7 +180,7 @@ internal unsafe class TranslatorCpu : InterpreterCpu
             return known;
         }
 
-        TranslatedBlock? block = FindBlock(c, rip);
+        TranslatedBlock? block = FindBlock(c, rip, _mode);
         if (block is null || block.Code == 0)
         {
             return 0;
@@ -191,7 +191,21 @@ internal unsafe class TranslatorCpu : InterpreterCpu
         return block.Code;
     }
 
-    private TranslatedBlock? FindBlock(Core* c, ulong rip)
+    /// <summary>The code without groups for an address; 0 for none.</summary>
+    private nint Ungroup(Core* c, ulong rip)
+    {
+        TranslatedBlock? block = FindBlock(c, rip, _mode with { IsUngrouped = true });
+        if (block is null || block.Code == 0)
+        {
+            return 0;
+        }
+
+        _knowledge.NoteUngrouped(block);
+        return block.Code;
+    }
+
+    /// <summary>The translation of an address, made now when the address is hot.</summary>
+    private TranslatedBlock? FindBlock(Core* c, ulong rip, TranslationMode mode)
     {
         CodePage* page = FlowHandlers.FindPage(c, rip);
         if (page is null)
@@ -199,20 +213,21 @@ internal unsafe class TranslatorCpu : InterpreterCpu
             return null;
         }
 
-        ref TranslatedBlock? recent = ref _recent[(rip ^ (rip >> 12) ^ page->Frame) & (RecentBlocks - 1)];
-        if (recent is { IsDropped: false } known && known.Rip == rip && known.Frame == page->Frame && known.Mode == _mode)
+        ref TranslatedBlock? recent = ref _recent[(rip ^ (rip >> 12) ^ page->Frame ^ (mode.IsUngrouped ? 1UL : 0)) & (RecentBlocks - 1)];
+        if (recent is { IsDropped: false } known && known.Rip == rip && known.Frame == page->Frame && known.Mode == mode)
         {
             return known;
         }
 
+        // Code without groups is asked for in the middle of a block that is hot.
         ref byte heat = ref _heat[(rip ^ (rip >> 14)) & (HeatSlots - 1)];
-        if (heat < _engine.Threshold)
+        if (heat < _engine.Threshold && !mode.IsUngrouped)
         {
             heat++;
             return null;
         }
 
-        return recent = _engine.Cache.Translate(this, rip, page, _mode);
+        return recent = _engine.Cache.Translate(this, rip, page, mode);
     }
 
     /// <summary>Enters translated code.</summary>
@@ -240,13 +255,6 @@ internal unsafe class TranslatorCpu : InterpreterCpu
                 return TryFindFrame(next, out ulong frame) && _knowledge.NoteMapping((int)_state->ExitArgument, next, frame, _mode.Context)
                     ? NativeExit.Lookup
                     : NativeExit.Interpret;
-            case NativeExit.Ungroup:
-                if (_misfit && TryFindFrame(_state->ExitArgument, out ulong from))
-                {
-                    _engine.Cache.NoteMisfit(new BlockKey(_state->ExitArgument, from, _mode), c->Count);
-                }
-
-                return NativeExit.Interpret;
             case NativeExit.Syscall:
                 c->HasExit = 1;
                 c->Exit = new CpuExit { Kind = CpuExitKind.Syscall };
@@ -305,7 +313,7 @@ internal unsafe class TranslatorCpu : InterpreterCpu
             }
         }
 
-        if (FindBlock(c, target) is not { Code: not 0 } block)
+        if (FindBlock(c, target, _mode) is not { Code: not 0 } block)
         {
             return 0;
         }
@@ -325,7 +333,6 @@ internal unsafe class TranslatorCpu : InterpreterCpu
         _counters.Fills++;
         int size = (int)(request & FillRequest.SizeMask);
         bool crosses = (int)(address & (GuestMemory.PageSize - 1)) + size > GuestMemory.PageSize;
-        _misfit = crosses && (request & FillRequest.Group) != 0;
 
         // A misaligned operand is a fault of its own, before its page is looked at.
         if (crosses || (address & (request >> FillRequest.AlignmentShift)) != 0 || !SlowAccess.IsCanonical(address))

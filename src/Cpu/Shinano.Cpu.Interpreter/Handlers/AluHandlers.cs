@@ -5,7 +5,6 @@ namespace Shinano.Cpu.Interpreter;
 /// <summary>Two-operand arithmetic in its five forms; unary operations use the immediate forms and ignore the immediate.</summary>
 internal static unsafe class AluHandlers
 {
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static Op* RegisterRegister<TOperation, TSize>(Core* c, Op* op)
         where TOperation : struct, IAluOperation
         where TSize : struct, IOperandSize
@@ -20,7 +19,6 @@ internal static unsafe class AluHandlers
         return op + 1;
     }
 
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static Op* RegisterImmediate<TOperation, TSize>(Core* c, Op* op)
         where TOperation : struct, IAluOperation
         where TSize : struct, IOperandSize
@@ -35,7 +33,6 @@ internal static unsafe class AluHandlers
         return op + 1;
     }
 
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static Op* RegisterMemory<TOperation, TSize, TForm>(Core* c, Op* op)
         where TOperation : struct, IAluOperation
         where TSize : struct, IOperandSize
@@ -56,14 +53,12 @@ internal static unsafe class AluHandlers
         return op + 1;
     }
 
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static Op* MemoryRegister<TOperation, TSize, TForm>(Core* c, Op* op)
         where TOperation : struct, IAluOperation
         where TSize : struct, IOperandSize
         where TForm : struct, IAddressForm =>
         TryMemory<TOperation, TSize, TForm>(c, op, TSize.Load((byte*)c + op->R1)) ? op + 1 : MemoryRegisterMissed<TOperation, TSize>(c, op);
 
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static Op* MemoryImmediate<TOperation, TSize, TForm>(Core* c, Op* op)
         where TOperation : struct, IAluOperation
         where TSize : struct, IOperandSize

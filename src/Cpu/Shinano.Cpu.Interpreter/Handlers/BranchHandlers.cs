@@ -9,7 +9,6 @@ internal static unsafe class BranchHandlers
     private const ulong Rsp = 4;
 
     /// <summary>Conditional jump forward inside the page.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static Op* JumpIf<TCondition>(Core* c, Op* op)
         where TCondition : struct, ICondition
     {
@@ -24,7 +23,6 @@ internal static unsafe class BranchHandlers
     }
 
     /// <summary>Conditional jump backward inside the page: polls.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static Op* JumpBackIf<TCondition>(Core* c, Op* op)
         where TCondition : struct, ICondition
     {
@@ -39,7 +37,6 @@ internal static unsafe class BranchHandlers
     }
 
     /// <summary>Conditional jump out of the page, or from a private slot.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static Op* JumpFarIf<TCondition>(Core* c, Op* op)
         where TCondition : struct, ICondition
     {
@@ -52,7 +49,6 @@ internal static unsafe class BranchHandlers
         return FlowHandlers.Lookup(c, c->PageLinear + (ulong)op->Imm);
     }
 
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static Op* Jump(Core* c, Op* op)
     {
         c->Count += op->Position + 1UL;
@@ -60,14 +56,12 @@ internal static unsafe class BranchHandlers
         return target is not null && Volatile.Read(ref c->Attention) == 0 ? target : FlowHandlers.Chain(c, op);
     }
 
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static Op* JumpFar(Core* c, Op* op)
     {
         c->Count += op->Position + 1UL;
         return FlowHandlers.Lookup(c, c->PageLinear + (ulong)op->Imm);
     }
 
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static Op* Call(Core* c, Op* op)
     {
         ulong stack = c->Cpu.Gpr[Rsp] - 8;
@@ -83,7 +77,6 @@ internal static unsafe class BranchHandlers
         return target is not null && Volatile.Read(ref c->Attention) == 0 ? target : FlowHandlers.Chain(c, op);
     }
 
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static Op* CallFar(Core* c, Op* op)
     {
         ulong stack = c->Cpu.Gpr[Rsp] - 8;
@@ -98,7 +91,6 @@ internal static unsafe class BranchHandlers
         return FlowHandlers.Lookup(c, c->PageLinear + (ulong)op->Imm);
     }
 
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static Op* Return(Core* c, Op* op)
     {
         ulong stack = c->Cpu.Gpr[Rsp];

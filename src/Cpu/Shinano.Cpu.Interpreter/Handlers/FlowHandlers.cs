@@ -63,7 +63,6 @@ internal static unsafe class FlowHandlers
     }
 
     /// <summary>Continues at a linear address: the one place where running code changes its page.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static Op* Lookup(Core* c, ulong linear)
     {
         return Volatile.Read(ref c->Attention) != 0 ? Leave(c, linear) : Find(c, linear);

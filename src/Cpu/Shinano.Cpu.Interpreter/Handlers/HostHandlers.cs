@@ -1,4 +1,3 @@
-using System.Runtime.CompilerServices;
 using Shinano.Cpu.HostCode;
 using Shinano.X86;
 
@@ -7,7 +6,6 @@ namespace Shinano.Cpu.Interpreter;
 /// <summary>Instructions that the host CPU executes in a stub: x87, MMX, SSE, AVX. Imm is the stub's number.</summary>
 internal static unsafe class HostHandlers
 {
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static Op* Execute(Core* c, Op* op) => Run(c, op, InterpreterCpu.Of(c).Engine.Selector.Stub((int)op->Imm));
 
     /// <summary>The same for a <see cref="PackedInstruction"/>.</summary>

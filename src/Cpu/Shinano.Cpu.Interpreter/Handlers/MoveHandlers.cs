@@ -8,7 +8,6 @@ internal static unsafe class MoveHandlers
 {
     public static Op* Nop(Core* c, Op* op) => op + 1;
 
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static Op* RegisterRegister<TSize>(Core* c, Op* op)
         where TSize : struct, IOperandSize
     {
@@ -16,7 +15,6 @@ internal static unsafe class MoveHandlers
         return op + 1;
     }
 
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static Op* RegisterImmediate<TSize>(Core* c, Op* op)
         where TSize : struct, IOperandSize
     {
@@ -24,7 +22,6 @@ internal static unsafe class MoveHandlers
         return op + 1;
     }
 
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static Op* Load<TSize, TForm>(Core* c, Op* op)
         where TSize : struct, IOperandSize
         where TForm : struct, IAddressForm
@@ -38,7 +35,6 @@ internal static unsafe class MoveHandlers
         return op + 1;
     }
 
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static Op* Store<TSize, TForm>(Core* c, Op* op)
         where TSize : struct, IOperandSize
         where TForm : struct, IAddressForm
@@ -52,7 +48,6 @@ internal static unsafe class MoveHandlers
         return op + 1;
     }
 
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static Op* StoreImmediate<TSize, TForm>(Core* c, Op* op)
         where TSize : struct, IOperandSize
         where TForm : struct, IAddressForm
@@ -67,7 +62,6 @@ internal static unsafe class MoveHandlers
     }
 
     /// <summary>MOVZX, register source.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static Op* ZeroExtendRegister<TTo, TFrom>(Core* c, Op* op)
         where TTo : struct, IOperandSize
         where TFrom : struct, IOperandSize
@@ -76,7 +70,6 @@ internal static unsafe class MoveHandlers
         return op + 1;
     }
 
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static Op* ZeroExtendMemory<TTo, TFrom, TForm>(Core* c, Op* op)
         where TTo : struct, IOperandSize
         where TFrom : struct, IOperandSize
@@ -92,7 +85,6 @@ internal static unsafe class MoveHandlers
     }
 
     /// <summary>MOVSX and MOVSXD, register source.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static Op* SignExtendRegister<TTo, TFrom>(Core* c, Op* op)
         where TTo : struct, IOperandSize
         where TFrom : struct, IOperandSize
@@ -101,7 +93,6 @@ internal static unsafe class MoveHandlers
         return op + 1;
     }
 
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static Op* SignExtendMemory<TTo, TFrom, TForm>(Core* c, Op* op)
         where TTo : struct, IOperandSize
         where TFrom : struct, IOperandSize
@@ -116,7 +107,6 @@ internal static unsafe class MoveHandlers
         return op + 1;
     }
 
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static Op* LoadAddress<TSize, TForm>(Core* c, Op* op)
         where TSize : struct, IOperandSize
         where TForm : struct, IAddressForm
@@ -126,7 +116,6 @@ internal static unsafe class MoveHandlers
         return op + 1;
     }
 
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static Op* MoveIfRegister<TCondition, TSize>(Core* c, Op* op)
         where TCondition : struct, ICondition
         where TSize : struct, IOperandSize
@@ -153,7 +142,6 @@ internal static unsafe class MoveHandlers
         return op + 1;
     }
 
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static Op* SetIf<TCondition>(Core* c, Op* op)
         where TCondition : struct, ICondition =>
         Operands.Write0<Size8>(c, op, TCondition.Test(c) ? 1UL : 0) ? op + 1 : &c->ExitOp;

@@ -7,13 +7,11 @@ namespace Shinano.Cpu.Interpreter;
 internal static unsafe class MultiplyHandlers
 {
     /// <summary>IMUL r, r/m.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static Op* SignedTwo<TSize>(Core* c, Op* op)
         where TSize : struct, IOperandSize =>
         Operands.Read1<TSize>(c, op, out ulong right) ? Signed<TSize>(c, op, Operands.Get<TSize>(c, op->R0), right) : &c->ExitOp;
 
     /// <summary>IMUL r, r/m, imm.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static Op* SignedThree<TSize>(Core* c, Op* op)
         where TSize : struct, IOperandSize =>
         Operands.Read1<TSize>(c, op, out ulong left) ? Signed<TSize>(c, op, left, (ulong)op->Imm) : &c->ExitOp;

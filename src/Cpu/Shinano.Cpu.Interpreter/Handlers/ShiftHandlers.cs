@@ -124,7 +124,6 @@ internal unsafe struct RotateCarryRight : IShift
 internal static unsafe class ShiftHandlers
 {
     /// <summary>Register by an immediate that is not 0 after masking.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static Op* RegisterImmediate<TShift, TSize>(Core* c, Op* op)
         where TShift : struct, IShift
         where TSize : struct, IOperandSize
@@ -135,7 +134,6 @@ internal static unsafe class ShiftHandlers
     }
 
     /// <summary>Any place, by CL (Variant) or an immediate.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static Op* Any<TShift, TSize>(Core* c, Op* op)
         where TShift : struct, IShift
         where TSize : struct, IOperandSize

@@ -9,7 +9,6 @@ internal static unsafe class StackHandlers
     private const int Rsp = 4;
     private const int Rbp = 5;
 
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static Op* PushRegister(Core* c, Op* op)
     {
         ulong stack = c->Cpu.Gpr[Rsp] - 8;
@@ -23,7 +22,6 @@ internal static unsafe class StackHandlers
         return op + 1;
     }
 
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static Op* PopRegister(Core* c, Op* op)
     {
         ulong stack = c->Cpu.Gpr[Rsp];
@@ -71,7 +69,6 @@ internal static unsafe class StackHandlers
         return op + 1;
     }
 
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static Op* Leave<TSize>(Core* c, Op* op)
         where TSize : struct, IOperandSize
     {

@@ -123,7 +123,14 @@ internal sealed class AccessGroups
 
         // The stack's window may lead elsewhere from here on, and each register has one group for reads and one for writes.
         bool writes = write || number == Rsp;
-        _open.RemoveAll(open => open.Base == number && open.Writes == writes);
+        for (int i = _open.Count - 1; i >= 0; i--)
+        {
+            if (_open[i].Base == number && _open[i].Writes == writes)
+            {
+                _open.RemoveAt(i);
+            }
+        }
+
         if (number == Rsp || _used < MaxGroups)
         {
             _open.Add(new Open(number, writes, -1, index, explicitly, number == Rsp ? _depth : 0, displacement, displacement + size));
@@ -175,7 +182,16 @@ internal sealed class AccessGroups
         return step is > -MaxStep and < MaxStep;
     }
 
-    private void Close(int number) => _open.RemoveAll(open => open.Base == number);
+    private void Close(int number)
+    {
+        for (int i = _open.Count - 1; i >= 0; i--)
+        {
+            if (_open[i].Base == number)
+            {
+                _open.RemoveAt(i);
+            }
+        }
+    }
 
     private static ref AccessPlan PlanOf(ref GuestInstruction instruction, bool explicitly)
     {

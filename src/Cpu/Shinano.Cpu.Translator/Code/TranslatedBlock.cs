@@ -30,12 +30,6 @@ internal sealed class TranslatedBlock
     /// <summary>The instruction at <see cref="EndRip"/> is the interpreter's.</summary>
     public required bool EndsForeign { get; init; }
 
-    /// <summary>How much its groups' not fitting into a page costs: see <see cref="TranslationCache.NoteMisfit"/>.</summary>
-    public int Misfits { get; set; }
-
-    /// <summary>Instruction count of the vCPU at the last of them.</summary>
-    public ulong MisfitAt { get; set; }
-
     /// <summary>Dropped: must not be entered or linked to any more.</summary>
     public bool IsDropped { get; set; }
 

@@ -20,16 +20,11 @@ internal sealed class TranslationCache : ICodeDependents, ILinkNumbers, IDisposa
 
     private const int FirstLinks = 1 << 12;
 
-    /// <summary>A misfit costs as much as some thousand instructions; so many in such distances, and a block is made anew without groups.</summary>
-    private const int MaxMisfits = 16;
-    private const ulong MisfitInstructions = 4000;
-
     private readonly CodeCache _code;
     private readonly CodeRegion[] _regions;
     private readonly BlockScanner _scanner;
     private readonly GuestBlock _block = new();
     private readonly AccessGroups _groups = new();
-    private readonly HashSet<BlockKey> _ungrouped = [];
     private readonly EmittedCode _emitted = new();
     private readonly BlockEmitter _emitter;
     private readonly Dictionary<BlockKey, TranslatedBlock> _blocks = [];
@@ -120,7 +115,7 @@ internal sealed class TranslationCache : ICodeDependents, ILinkNumbers, IDisposa
             };
             if (_block.Count != 0)
             {
-                if (!_ungrouped.Contains(key))
+                if (!mode.IsUngrouped)
                 {
                     _groups.Analyse(_block);
                 }
@@ -180,29 +175,6 @@ internal sealed class TranslationCache : ICodeDependents, ILinkNumbers, IDisposa
             }
 
             return true;
-        }
-    }
-
-    /// <summary>A group of a block reached over the end of a page. A block to which that happens all the time does without groups from now on.</summary>
-    /// <param name="count">The vCPU's instruction count.</param>
-    public void NoteMisfit(in BlockKey key, ulong count)
-    {
-        lock (_code.Gate)
-        {
-            if (!_blocks.TryGetValue(key, out TranslatedBlock? block))
-            {
-                return;
-            }
-
-            // Counts of several vCPUs are not comparable, which makes this no more than inexact.
-            ulong recovered = (count - block.MisfitAt) / MisfitInstructions;
-            block.Misfits = recovered < (ulong)block.Misfits ? block.Misfits - (int)recovered + 1 : 1;
-            block.MisfitAt = count;
-            if (block.Misfits >= MaxMisfits)
-            {
-                _ungrouped.Add(key);
-                Drop(key.Frame, one => one == block, out _);
-            }
         }
     }
 
@@ -399,7 +371,7 @@ internal sealed class TranslationCache : ICodeDependents, ILinkNumbers, IDisposa
             Link link = new()
             {
                 Target = site.Target,
-                Mode = made.Mode,
+                Mode = made.Mode with { IsUngrouped = false },
                 SourceFrame = made.Frame,
                 Mapping = site.Mapping,
                 IsForward = site.IsForward,
@@ -446,7 +418,6 @@ internal sealed class TranslationCache : ICodeDependents, ILinkNumbers, IDisposa
         }
 
         _blocks.Clear();
-        _ungrouped.Clear();
         _ofFrame.Clear();
         Volatile.Write(ref _links, new Link?[FirstLinks]);
         _linkCount = 0;

@@ -147,7 +147,7 @@ internal sealed class BlockEmitter
                     _code.JumpThrough(HostOperand.State(NativeLayout.FoundCode));
                 });
                 CountThrough();
-                _code.JumpThrough(JumpCacheProbe.Code(_block.Context));
+                _code.JumpThrough(JumpCacheProbe.Code(NativeLayout.JumpCache(_block.Context)));
                 break;
             case InstructionKind.Call:
                 _instructions.PushReturnAddress(instruction);
@@ -161,7 +161,7 @@ internal sealed class BlockEmitter
                     _code.Load(HostRegisters.Rcx, HostOperand.State(NativeLayout.FoundCode));
                     _code.Jump(found);
                 });
-                _code.Load(HostRegisters.Rcx, JumpCacheProbe.Code(_block.Context));
+                _code.Load(HostRegisters.Rcx, JumpCacheProbe.Code(NativeLayout.JumpCache(_block.Context)));
                 _code.Bind(found);
                 _code.Store(HostOperand.State(NativeLayout.Temporary), HostRegisters.Rcx);
                 _instructions.PushReturnAddress(instruction);
@@ -255,7 +255,7 @@ internal sealed class BlockEmitter
     {
         _instructions.LoadTarget(instruction);
         int miss = _code.NewLabel();
-        JumpCacheProbe.Emit(_code, _block.Context, miss);
+        JumpCacheProbe.Emit(_code, NativeLayout.JumpCache(_block.Context), NativeState.JumpEntries, miss);
         _memory.ForgetAddend();
         GuestInstruction copy = instruction;
         _code.Cold(() =>
@@ -370,13 +370,22 @@ internal sealed class BlockEmitter
     /// <summary>Leaves to the interpreter before an instruction that turned out to be more than its translation can do.</summary>
     private void EmitForeignExit(in GuestInstruction instruction) => EmitLeave(instruction, NativeExit.Interpret);
 
+    /// <summary>Goes on before an instruction in code without groups.</summary>
     private void EmitUngroupedExit(in GuestInstruction instruction)
     {
-        _code.StoreImmediate(HostOperand.State(NativeLayout.ExitArgument), _block.Rip, HostRegisters.Rcx);
-        EmitLeave(instruction, NativeExit.Ungroup);
+        EmitFlagsAndCount(instruction);
+        _code.MoveImmediate(HostRegisters.Rcx, instruction.Rip);
+        _code.JumpThrough(HostOperand.State(NativeLayout.UngroupThunk(_block.Context)));
     }
 
     private void EmitLeave(in GuestInstruction instruction, NativeExit reason)
+    {
+        EmitFlagsAndCount(instruction);
+        EmitExit(reason, instruction.Rip);
+    }
+
+    /// <summary>What a block owes to the next code when it ends before an instruction.</summary>
+    private void EmitFlagsAndCount(in GuestInstruction instruction)
     {
         if (instruction.LiveBefore != ArithmeticFlag.None)
         {
@@ -384,8 +393,8 @@ internal sealed class BlockEmitter
         }
 
         Count(_uncounted);
-        EmitExit(reason, instruction.Rip);
     }
+
 
     private void EmitExit(NativeExit reason, ulong rip)
     {

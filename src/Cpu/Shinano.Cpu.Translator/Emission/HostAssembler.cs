@@ -1,3 +1,4 @@
+using System.Buffers.Binary;
 using Iced.Intel;
 
 namespace Shinano.Cpu.Translator;
@@ -320,13 +321,7 @@ internal sealed class HostAssembler
         }
     }
 
-    public void Int32(int value)
-    {
-        Byte((byte)value);
-        Byte((byte)(value >> 8));
-        Byte((byte)(value >> 16));
-        Byte((byte)(value >> 24));
-    }
+    public void Int32(int value) => _current.Add(value);
 
     private void Fixup(int label)
     {
@@ -372,20 +367,34 @@ internal sealed class HostAssembler
 
     private sealed class Section
     {
-        public byte[] Bytes { get; private set; } = new byte[4096];
+        private byte[] _bytes = new byte[4096];
+
+        public byte[] Bytes => _bytes;
 
         public int Length { get; set; }
 
         public void Add(byte value)
         {
-            if (Length == Bytes.Length)
+            int length = Length;
+            if ((uint)length >= (uint)_bytes.Length)
             {
-                byte[] larger = new byte[Bytes.Length * 2];
-                Bytes.CopyTo(larger, 0);
-                Bytes = larger;
+                Array.Resize(ref _bytes, 2 * length);
             }
 
-            Bytes[Length++] = value;
+            _bytes[length] = value;
+            Length = length + 1;
+        }
+
+        /// <summary>Four bytes, little-endian.</summary>
+        public void Add(int value)
+        {
+            if (Length + sizeof(int) > _bytes.Length)
+            {
+                Array.Resize(ref _bytes, 2 * _bytes.Length);
+            }
+
+            BinaryPrimitives.WriteInt32LittleEndian(_bytes.AsSpan(Length), value);
+            Length += sizeof(int);
         }
     }
 

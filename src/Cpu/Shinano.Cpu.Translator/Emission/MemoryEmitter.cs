@@ -9,11 +9,13 @@ namespace Shinano.Cpu.Translator;
 /// </summary>
 /// <remarks>RCX and R15 are lost. Where flags are live, the sequences use only instructions that leave them alone (LEA, PEXT, JRCXZ).</remarks>
 /// <param name="leave">Emits the way to the interpreter before an instruction.</param>
-/// <param name="leaveGroup">The same for a group's head, so that it is known which block's groups do not fit.</param>
+/// <param name="leaveGroup">Emits the way to code without groups before an instruction.</param>
 internal sealed class MemoryEmitter(HostAssembler code, MemoryEmitter.Leave leave, MemoryEmitter.Leave leaveGroup)
 {
     private const int PageSize = 0x1000;
     private const int IndexMask = (Core.TlbEntries - 1) << TlbEntry.Shift;
+
+    private const int NoLabel = -1;
 
     /// <summary>R15 holds no group's addend.</summary>
     private const int NoGroup = -1;
@@ -27,6 +29,20 @@ internal sealed class MemoryEmitter(HostAssembler code, MemoryEmitter.Leave leav
 
     /// <summary>Emits the way to the interpreter before an instruction.</summary>
     public delegate void Leave(in GuestInstruction instruction);
+
+    /// <summary>R15 = index of the address in RCX, times 4, for a scale of 8. Leaves the flags alone.</summary>
+    public static void TableIndex(HostAssembler code)
+    {
+        code.ParallelExtract(R15, Rcx, HostOperand.State(NativeLayout.IndexMask));
+        code.Lea(R15, new HostOperand(-1, false, -1, R15, TlbEntry.Shift - 3, 0));
+    }
+
+    /// <summary>Jumps when RCX is not below the page size. Leaves the flags alone; RCX is lost.</summary>
+    public static void JumpUnlessFirstPage(HostAssembler code, int label)
+    {
+        code.ParallelExtract(Rcx, Rcx, HostOperand.State(NativeLayout.PageMask));
+        code.SkipIfRcxZero(() => code.Jump(label));
+    }
 
     public void Start(int context)
     {
@@ -161,7 +177,7 @@ internal sealed class MemoryEmitter(HostAssembler code, MemoryEmitter.Leave leav
             for (int end = 0; end < 2; end++)
             {
                 code.Lea(Rcx, HostOperand.Mem(home, R15, 0, displacement + (end * (size - 1))));
-                JumpUnlessFirstPage(slow);
+                JumpUnlessFirstPage(code, slow);
             }
         }
 
@@ -172,7 +188,7 @@ internal sealed class MemoryEmitter(HostAssembler code, MemoryEmitter.Leave leav
         {
             code.Bind(slow);
             code.Lea(Rcx, HostOperand.Mem(home, displacement));
-            Fill(copy, size | FillRequest.Stack | (write ? FillRequest.Write : 0), retry, isHead);
+            Fill(copy, size | FillRequest.Stack | (write ? FillRequest.Write : 0), retry, isHead ? code.NewLabel() : NoLabel);
         });
         return operand;
     }
@@ -346,10 +362,10 @@ internal sealed class MemoryEmitter(HostAssembler code, MemoryEmitter.Leave leav
         else
         {
             // One compare is enough: were the first byte in the page before, its index would have led to another entry.
-            TableIndex();
+            TableIndex(code);
             code.Load(R15, HostOperand.State(table + TlbEntry.TagOffset, R15, 3));
             code.Lea(Rcx, HostOperand.Mem(Rcx, R15, 0, size - 1));
-            JumpUnlessFirstPage(slow);
+            JumpUnlessFirstPage(code, slow);
             address();
             if (instruction.Alignment > 1)
             {
@@ -358,13 +374,14 @@ internal sealed class MemoryEmitter(HostAssembler code, MemoryEmitter.Leave leav
                 address();
             }
 
-            TableIndex();
+            TableIndex(code);
             code.Load(R15, HostOperand.State(table + TlbEntry.AddendOffset, R15, 3));
         }
 
         GuestInstruction copy = instruction;
         code.Cold(() =>
         {
+            int tooLong = groupSize != 0 ? code.NewLabel() : NoLabel;
             code.Bind(slow);
             if (live)
             {
@@ -372,11 +389,18 @@ internal sealed class MemoryEmitter(HostAssembler code, MemoryEmitter.Leave leav
             }
             else
             {
+                if (groupSize != 0)
+                {
+                    // It begins in the page, and ends in the next.
+                    code.Arithmetic(7, true, HostOperand.Reg(Rcx), PageSize);
+                    code.JumpIf(HostCondition.Below, tooLong);
+                }
+
                 // SUB: back from the offset to the address.
                 code.Op(0, true, 0x2B, Rcx, HostOperand.State(table + TlbEntry.TagOffset, R15));
             }
 
-            Fill(copy, size | (copy.WritesMemory ? FillRequest.Write : 0) | ((copy.Alignment - 1) << FillRequest.AlignmentShift), retry, groupSize != 0);
+            Fill(copy, size | (copy.WritesMemory ? FillRequest.Write : 0) | ((copy.Alignment - 1) << FillRequest.AlignmentShift), retry, tooLong);
             if (copy.Alignment > 1)
             {
                 code.Bind(misaligned);
@@ -394,25 +418,21 @@ internal sealed class MemoryEmitter(HostAssembler code, MemoryEmitter.Leave leav
         code.Op(0, true, 0x03, Rcx, HostOperand.State(table + TlbEntry.TagOffset, R15));
     }
 
-    /// <summary>R15 = index of the address in RCX, times 4, for a scale of 8.</summary>
-    private void TableIndex()
+    /// <summary>Fills the tables for RCX and tries again.</summary>
+    /// <param name="tooLong">For a group's head: label for the way on when its bytes are not in one page, or the tables cannot have them.</param>
+    private void Fill(in GuestInstruction instruction, int request, int retry, int tooLong = NoLabel)
     {
-        code.ParallelExtract(R15, Rcx, HostOperand.State(NativeLayout.IndexMask));
-        code.Lea(R15, new HostOperand(-1, false, -1, R15, TlbEntry.Shift - 3, 0));
-    }
-
-    /// <summary>Jumps when RCX is not below the page size. Leaves the flags alone; RCX is lost.</summary>
-    private void JumpUnlessFirstPage(int label)
-    {
-        code.ParallelExtract(Rcx, Rcx, HostOperand.State(NativeLayout.PageMask));
-        code.SkipIfRcxZero(() => code.Jump(label));
-    }
-
-    private void Fill(in GuestInstruction instruction, int request, int retry, bool isHead = false)
-    {
-        code.MoveImmediate(R15, (ulong)(request | (isHead ? FillRequest.Group : 0)));
-        code.CallThrough(HostOperand.State(NativeLayout.FillThunk));
+        code.MoveImmediate(R15, (ulong)request);
+        code.CallThrough(HostOperand.State((request & FillRequest.Stack) != 0 ? NativeLayout.StackThunk(_context) : NativeLayout.FillThunk));
         code.SkipIfRcxZero(() => code.Jump(retry));
-        (isHead ? leaveGroup : leave)(instruction);
+        if (tooLong == NoLabel)
+        {
+            leave(instruction);
+        }
+        else
+        {
+            code.Bind(tooLong);
+            leaveGroup(instruction);
+        }
     }
 }

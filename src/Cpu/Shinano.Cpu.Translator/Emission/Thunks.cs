@@ -1,3 +1,4 @@
+using Shinano.Cpu.Interpreter;
 using Shinano.Linux;
 
 namespace Shinano.Cpu.Translator;
@@ -26,7 +27,9 @@ internal sealed unsafe class Thunks : IDisposable
     private readonly int _exit;
     private readonly int _fill;
     private readonly int _loadVector;
-    private readonly int[] _returns = new int[Interpreter.Core.Contexts];
+    private readonly int[] _returns = new int[Core.Contexts];
+    private readonly int[] _stacks = new int[Core.Contexts];
+    private readonly int[] _ungroups = new int[Core.Contexts];
 
     public Thunks()
     {
@@ -38,6 +41,8 @@ internal sealed unsafe class Thunks : IDisposable
         for (int context = 0; context < _returns.Length; context++)
         {
             _returns[context] = EmitReturn(context);
+            _stacks[context] = EmitStack(context);
+            _ungroups[context] = EmitUngroup(context);
         }
 
         _code.Finish(new Span<byte>(_memory.Writable, (int)_memory.Length));
@@ -57,11 +62,14 @@ internal sealed unsafe class Thunks : IDisposable
         for (int context = 0; context < _returns.Length; context++)
         {
             state->ReturnThunks[context] = (ulong)Address(_returns[context]);
+            state->StackThunks[context] = (ulong)Address(_stacks[context]);
+            state->UngroupThunks[context] = (ulong)Address(_ungroups[context]);
         }
 
         state->HostMxcsr = 0x1F80;
-        state->IndexMask = (ulong)(Interpreter.Core.TlbEntries - 1) << 12;
+        state->IndexMask = (ulong)(Core.TlbEntries - 1) << 12;
         state->PageMask = ~0xFFFUL;
+        state->SizeMask = FillRequest.SizeMask;
         state->Mask16 = 15;
         state->Mask32 = 31;
         for (int i = 0; i < NativeState.CountLimit; i++)
@@ -149,22 +157,81 @@ internal sealed unsafe class Thunks : IDisposable
         return label;
     }
 
+    /// <summary>
+    /// What <see cref="_fill"/> does for an access through the stack's window, from the context's table for writes if that has the page. Programs whose stack lies on a page's end
+    /// move the window at each call.
+    /// </summary>
+    private int EmitStack(int context)
+    {
+        int label = _code.Here();
+        int miss = _code.NewLabel();
+        int tooLong = _code.NewLabel();
+        int table = NativeLayout.Table(context, write: true);
+        int window = NativeLayout.StackWindow(context);
+        _code.Store(HostOperand.State(NativeLayout.StackAddress), HostRegisters.Rcx);
+        _code.Store(HostOperand.State(NativeLayout.StackRequest), HostRegisters.R15);
+        MemoryEmitter.TableIndex(_code);
+        _code.Store(HostOperand.State(NativeLayout.StackIndex), HostRegisters.R15);
+        _code.Load(HostRegisters.R15, HostOperand.State(table + TlbEntry.TagOffset, HostRegisters.R15, 3));
+        _code.Lea(HostRegisters.Rcx, HostOperand.Mem(HostRegisters.Rcx, HostRegisters.R15, 0, 0));
+        _code.Store(HostOperand.State(NativeLayout.StackOffset), HostRegisters.Rcx);
+        MemoryEmitter.JumpUnlessFirstPage(_code, miss);
+
+        // The first byte is in the entry's page; the last one, too?
+        _code.Load(HostRegisters.Rcx, HostOperand.State(NativeLayout.StackRequest));
+        _code.ParallelExtract(HostRegisters.Rcx, HostRegisters.Rcx, HostOperand.State(NativeLayout.SizeMask));
+        _code.Load(HostRegisters.R15, HostOperand.State(NativeLayout.StackOffset));
+        _code.Lea(HostRegisters.Rcx, HostOperand.Mem(HostRegisters.Rcx, HostRegisters.R15, 0, -1));
+        MemoryEmitter.JumpUnlessFirstPage(_code, tooLong);
+        _code.Load(HostRegisters.R15, HostOperand.State(NativeLayout.StackIndex));
+        foreach ((int from, int to) in (ReadOnlySpan<(int, int)>)[(TlbEntry.TagOffset, 0), (TlbEntry.AddendOffset, 8)])
+        {
+            _code.Load(HostRegisters.Rcx, HostOperand.State(table + from, HostRegisters.R15, 3));
+            _code.Store(HostOperand.State(window + to), HostRegisters.Rcx);
+        }
+
+        _code.MoveImmediate(HostRegisters.Rcx, 1);
+        _code.Byte(0xC3);
+        _code.Bind(miss);
+        _code.Load(HostRegisters.Rcx, HostOperand.State(NativeLayout.StackAddress));
+        _code.Load(HostRegisters.R15, HostOperand.State(NativeLayout.StackRequest));
+        _code.Jump(_fill);
+        _code.Bind(tooLong);
+        _code.MoveImmediate(HostRegisters.Rcx, 0);
+        _code.Byte(0xC3);
+        return label;
+    }
+
     /// <summary>A return to the address in RCX that no call on the host stack matches.</summary>
     private int EmitReturn(int context)
     {
         int label = _code.Here();
-        int miss = _code.NewLabel();
         _code.Load(HostRegisters.Rsp, HostOperand.State(NativeLayout.CallStackBase));
-        JumpCacheProbe.Emit(_code, context, miss);
-        _code.JumpThrough(JumpCacheProbe.Code(context));
+        EmitGoOn(NativeLayout.JumpCache(context), NativeState.JumpEntries, FillRequest.Jump, NativeExit.Return);
+        return label;
+    }
+
+    /// <summary>Goes on at the address in RCX in code without groups.</summary>
+    private int EmitUngroup(int context)
+    {
+        int label = _code.Here();
+        EmitGoOn(NativeLayout.UngroupedCache(context), NativeState.UngroupedEntries, FillRequest.Ungrouped, NativeExit.Interpret);
+        return label;
+    }
+
+    /// <summary>Goes on at the address in RCX with code from a cache, or else found by C#, or leaves.</summary>
+    private void EmitGoOn(int cache, int entries, int request, NativeExit otherwise)
+    {
+        int miss = _code.NewLabel();
+        JumpCacheProbe.Emit(_code, cache, entries, miss);
+        _code.JumpThrough(JumpCacheProbe.Code(cache));
         _code.Bind(miss);
         _code.Store(HostOperand.State(NativeLayout.Rip), HostRegisters.Rcx);
-        _code.MoveImmediate(HostRegisters.R15, FillRequest.Jump);
+        _code.MoveImmediate(HostRegisters.R15, (ulong)request);
         _code.CallThrough(HostOperand.State(NativeLayout.FillThunk));
         _code.SkipIfRcxZero(() => _code.JumpThrough(HostOperand.State(NativeLayout.FoundCode)));
-        _code.StoreImmediate(HostOperand.State(NativeLayout.ExitReason), (ulong)NativeExit.Return, HostRegisters.Rcx);
+        _code.StoreImmediate(HostOperand.State(NativeLayout.ExitReason), (ulong)otherwise, HostRegisters.Rcx);
         _code.Jump(_exit);
-        return label;
     }
 
     private void IfVector(Action emit)
