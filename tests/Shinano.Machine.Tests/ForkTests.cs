@@ -1,6 +1,7 @@
 using System.Net.Sockets;
 using Microsoft.Win32.SafeHandles;
 using Shinano.Control.Api.Domains;
+using Shinano.Cpu;
 using Shinano.Linux;
 using Shinano.Machine.Forking;
 using Shinano.Machine.Saving;
@@ -107,6 +108,17 @@ public sealed class ForkTests
         await WarmUp.RunAsync(directory.FullName);
         Assert.Equal(["image", "kernel", "spec", "volumes"], directory.EnumerateFileSystemInfos().Select(one => one.Name).Order());
         directory.Delete(recursive: true);
+    }
+
+    /// <summary>What a warm process practises: its kernel's code must have become hot.</summary>
+    [Fact]
+    public async Task The_tiny_kernel_is_translated()
+    {
+        using TinyMachine tiny = new();
+        await using PvMachine machine = await tiny.SuspendedAsync();
+        machine.Resume();
+        Assert.Equal(Hypervisor.ShutdownReason.PowerOff, await TinyMachine.RunAsync(machine));
+        Assert.InRange(Assert.Single(machine.EngineCounters, counter => counter.Name == CpuCounterNames.TranslatedBlocks).Value, 200, 1000);
     }
 
     private static async Task<DomainFailureCode> RefusedAsync(MachineSettings settings) =>

@@ -2,7 +2,7 @@ using System.Buffers.Binary;
 
 namespace Shinano.Machine.Warm;
 
-/// <summary>The smallest kernel there is: it powers its domain off. For a domain that nobody sees.</summary>
+/// <summary>A kernel that runs <see cref="PracticeCode"/> and powers its domain off. For a domain that nobody sees.</summary>
 /// <remarks>Sources: elf(5); public/elfnote.h; public/sched.h: SCHEDOP_shutdown.</remarks>
 internal static class TinyKernel
 {
@@ -12,7 +12,7 @@ internal static class TinyKernel
     private const int ProgramHeaderSize = 56;
     private const int NotesAt = HeaderSize + (2 * ProgramHeaderSize);
 
-    private static ReadOnlySpan<byte> Code =>
+    private static ReadOnlySpan<byte> PowerOff =>
     [
         0xB8, 0x1D, 0x00, 0x00, 0x00, // mov eax, 29: HYPERVISOR_sched_op
         0xBF, 0x02, 0x00, 0x00, 0x00, // mov edi, 2: SCHEDOP_shutdown
@@ -26,7 +26,8 @@ internal static class TinyKernel
     public static byte[] Build()
     {
         byte[] notes = [.. Note(5, "xen-3.0\0"u8), .. Note(6, "tiny\0"u8), .. Note(8, "generic\0"u8), .. Number(3, Base), .. Number(1, Base + Load)];
-        byte[] file = [.. new byte[NotesAt], .. notes, .. Code];
+        byte[] code = PracticeCode.Build(PowerOff);
+        byte[] file = [.. new byte[NotesAt], .. notes, .. code];
         Span<byte> header = file;
         ((ReadOnlySpan<byte>)[0x7F, (byte)'E', (byte)'L', (byte)'F', 2, 1, 1]).CopyTo(header);
         BinaryPrimitives.WriteUInt16LittleEndian(header[16..], 2); // ET_EXEC
@@ -37,12 +38,12 @@ internal static class TinyKernel
         BinaryPrimitives.WriteUInt16LittleEndian(header[52..], HeaderSize);
         BinaryPrimitives.WriteUInt16LittleEndian(header[54..], ProgramHeaderSize);
         BinaryPrimitives.WriteUInt16LittleEndian(header[56..], 2);
-        Segment(header[HeaderSize..], type: 1, flags: 7, NotesAt + notes.Length, Code.Length); // PT_LOAD
-        Segment(header[(HeaderSize + ProgramHeaderSize)..], type: 4, flags: 4, NotesAt, notes.Length); // PT_NOTE
+        Segment(header[HeaderSize..], type: 1, flags: 7, NotesAt + notes.Length, code.Length, PracticeCode.MemorySize(code.Length)); // PT_LOAD
+        Segment(header[(HeaderSize + ProgramHeaderSize)..], type: 4, flags: 4, NotesAt, notes.Length, notes.Length); // PT_NOTE
         return file;
     }
 
-    private static void Segment(Span<byte> header, uint type, uint flags, int offset, int length)
+    private static void Segment(Span<byte> header, uint type, uint flags, int offset, int length, int memoryLength)
     {
         BinaryPrimitives.WriteUInt32LittleEndian(header, type);
         BinaryPrimitives.WriteUInt32LittleEndian(header[4..], flags);
@@ -50,7 +51,7 @@ internal static class TinyKernel
         BinaryPrimitives.WriteUInt64LittleEndian(header[16..], Base + Load);
         BinaryPrimitives.WriteUInt64LittleEndian(header[24..], Load);
         BinaryPrimitives.WriteUInt64LittleEndian(header[32..], (ulong)length);
-        BinaryPrimitives.WriteUInt64LittleEndian(header[40..], (ulong)length);
+        BinaryPrimitives.WriteUInt64LittleEndian(header[40..], (ulong)memoryLength);
         BinaryPrimitives.WriteUInt64LittleEndian(header[48..], 1);
     }
 
