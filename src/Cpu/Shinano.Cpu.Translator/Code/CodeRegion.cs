@@ -2,35 +2,52 @@ using Shinano.Linux;
 
 namespace Shinano.Cpu.Translator;
 
-/// <summary>A piece of executable memory that fills from the front until all of it is dropped at once.</summary>
-internal sealed unsafe class CodeRegion(int length) : IDisposable
+/// <summary>
+/// A piece of executable memory that fills until all of it is dropped at once: from the front with what is always executed, from the end with what seldom is, so that the former
+/// takes few cache lines and pages of the host.
+/// </summary>
+internal sealed unsafe class CodeRegion : IDisposable
 {
     private const int Alignment = 64;
-    private readonly ExecutableMemory _memory = new(length);
+    private readonly ExecutableMemory _memory;
 
-    public int Length => length;
+    /// <summary>Behind the last byte from the front, and the first from the end.</summary>
+    private int _hot;
+    private int _cold;
 
-    public int Used { get; private set; }
+    public CodeRegion(int length)
+    {
+        _memory = new ExecutableMemory(length);
+        Reset();
+    }
+
+    public int Length => (int)_memory.Length;
+
+    public int Used => _hot + (Length - _cold);
 
     /// <summary>The generation after which no vCPU may be inside; the region may be filled anew when all have seen it.</summary>
     public long RetiredAt { get; set; }
 
     public nint Address(int offset) => (nint)(_memory.Executable + offset);
 
-    /// <summary>Takes room at a cache line's start; false when there is none.</summary>
-    public bool TryTake(int bytes, out int offset)
+    /// <summary>All of it, to write to.</summary>
+    public Span<byte> Writable => new(_memory.Writable, Length);
+
+    /// <summary>Takes room for both kinds, at cache lines' starts; false when there is none.</summary>
+    public bool TryTake(int hotBytes, int coldBytes, out int hot, out int cold)
     {
-        offset = Used;
-        if (Used + bytes > length)
+        hot = _hot;
+        cold = (_cold - coldBytes) & -Alignment;
+        int end = (hot + hotBytes + Alignment - 1) & -Alignment;
+        if (end > cold)
         {
             return false;
         }
 
-        Used = (Used + bytes + Alignment - 1) & -Alignment;
+        _hot = end;
+        _cold = cold;
         return true;
     }
-
-    public Span<byte> Writable(int offset, int bytes) => new Span<byte>(_memory.Writable, length).Slice(offset, bytes);
 
     /// <summary>Sets the 32-bit displacement of a jump, which lies in one cache line, in one store.</summary>
     public void Patch(int field, nint target)
@@ -40,7 +57,11 @@ internal sealed unsafe class CodeRegion(int length) : IDisposable
         Volatile.Write(ref *(int*)(_memory.Writable + field), checked((int)displacement));
     }
 
-    public void Reset() => Used = 0;
+    public void Reset()
+    {
+        _hot = 0;
+        _cold = Length;
+    }
 
     public void Dispose() => _memory.Dispose();
 }

@@ -354,16 +354,16 @@ internal sealed class TranslationCache : ICodeDependents, ILinkNumbers, IDisposa
     private bool Place(TranslatedBlock made)
     {
         CodeRegion region = _regions[_region];
-        int length = _emitted.Assembler.Length;
-        if (!region.TryTake(length, out int start))
+        HostAssembler code = _emitted.Assembler;
+        if (!region.TryTake(code.HotLength, code.ColdLength, out int hot, out int cold))
         {
             Flush();
             return false;
         }
 
-        _emitted.Assembler.Finish(region.Writable(start, length));
-        made.Code = region.Address(start);
-        made.Body = region.Address(start + _emitted.Assembler.OffsetOf(_emitted.Body));
+        code.Finish(region.Writable, hot, cold);
+        made.Code = region.Address(hot);
+        made.Body = region.Address(code.OffsetOf(_emitted.Body));
         made.Vectors = _emitted.Vectors;
 
         foreach (EmittedCode.LinkSite site in _emitted.Links)
@@ -376,8 +376,8 @@ internal sealed class TranslationCache : ICodeDependents, ILinkNumbers, IDisposa
                 Mapping = site.Mapping,
                 IsForward = site.IsForward,
                 Vectors = made.Vectors,
-                Field = start + _emitted.Assembler.OffsetOf(site.Field),
-                Stub = start + _emitted.Assembler.OffsetOf(site.Stub),
+                Field = code.OffsetOf(site.Field),
+                Stub = code.OffsetOf(site.Stub),
                 Region = region,
             };
             Volatile.Write(ref _links[site.Number], link);

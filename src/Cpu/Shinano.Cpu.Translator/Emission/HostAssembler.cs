@@ -4,7 +4,7 @@ using Iced.Intel;
 namespace Shinano.Cpu.Translator;
 
 /// <summary>
-/// Bytes of one piece of generated code in two sections, hot and cold, the cold one placed behind the hot one at the end; with labels across both. What the
+/// Bytes of one piece of generated code in two sections, hot and cold, which are placed apart; with labels across both. What the
 /// translator emits itself has encodings here; rewritten guest instructions go through Iced's encoder.
 /// </summary>
 /// <remarks>Not thread-safe; reused for each piece.</remarks>
@@ -19,6 +19,8 @@ internal sealed class HostAssembler
     private readonly List<(bool Cold, int Position, int Label)> _fixups = [];
     private readonly Encoder _encoder;
     private Section _current;
+    private int _hotAt;
+    private int _coldAt;
 
     public HostAssembler()
     {
@@ -35,11 +37,11 @@ internal sealed class HostAssembler
         _current = before;
     }
 
-    /// <summary>Bytes of both sections.</summary>
-    public int Length => ColdStart + _cold.Length;
+    /// <summary>Bytes of the code that is executed always.</summary>
+    public int HotLength => _hot.Length;
 
-    /// <summary>The cold section begins at a cache line, so that places to patch are aligned in both.</summary>
-    private int ColdStart => (_hot.Length + CacheLine - 1) & -CacheLine;
+    /// <summary>Bytes of the code for the unusual.</summary>
+    public int ColdLength => _cold.Length;
 
     /// <summary>Forgets everything.</summary>
     public void Clear()
@@ -68,20 +70,23 @@ internal sealed class HostAssembler
         return label;
     }
 
-    /// <summary>Offset of a bound label from the start of the piece; once all is emitted.</summary>
-    public int OffsetOf(int label) => _labels[label].Position + (_labels[label].Cold ? ColdStart : 0);
+    /// <summary>Offset of a bound label in the memory that the piece is in; after <see cref="Finish"/>.</summary>
+    public int OffsetOf(int label) => At(_labels[label].Cold, _labels[label].Position);
 
-    /// <summary>Resolves the labels and copies the code to its place.</summary>
-    /// <param name="writable">Where to write <see cref="Length"/> bytes.</param>
-    public void Finish(Span<byte> writable)
+    /// <summary>Resolves the labels and copies the code to its places.</summary>
+    /// <param name="memory">All of the memory.</param>
+    /// <param name="hot">Where the hot section goes: the start of a cache line, so that places to patch are aligned.</param>
+    /// <param name="cold">Where the cold section goes; the same.</param>
+    public void Finish(Span<byte> memory, int hot, int cold)
     {
-        _hot.Bytes.AsSpan(0, _hot.Length).CopyTo(writable);
-        writable[_hot.Length..ColdStart].Fill(0xCC);
-        _cold.Bytes.AsSpan(0, _cold.Length).CopyTo(writable[ColdStart..]);
-        foreach ((bool cold, int position, int label) in _fixups)
+        _hotAt = hot;
+        _coldAt = cold;
+        _hot.Bytes.AsSpan(0, _hot.Length).CopyTo(memory[hot..]);
+        _cold.Bytes.AsSpan(0, _cold.Length).CopyTo(memory[cold..]);
+        foreach ((bool isCold, int position, int label) in _fixups)
         {
-            int at = position + (cold ? ColdStart : 0);
-            BitConverter.TryWriteBytes(writable[at..], OffsetOf(label) - (at + 4));
+            int at = At(isCold, position);
+            BinaryPrimitives.WriteInt32LittleEndian(memory[at..], OffsetOf(label) - (at + sizeof(int)));
         }
     }
 
@@ -322,6 +327,8 @@ internal sealed class HostAssembler
     }
 
     public void Int32(int value) => _current.Add(value);
+
+    private int At(bool cold, int position) => position + (cold ? _coldAt : _hotAt);
 
     private void Fixup(int label)
     {

@@ -45,7 +45,7 @@ internal sealed unsafe class Thunks : IDisposable
             _ungroups[context] = EmitUngroup(context);
         }
 
-        _code.Finish(new Span<byte>(_memory.Writable, (int)_memory.Length));
+        _code.Finish(new Span<byte>(_memory.Writable, (int)_memory.Length), 0, _code.HotLength);
         Enter = (delegate* unmanaged<NativeState*, nint, void>)Address(enter);
     }
 
