@@ -395,7 +395,6 @@ internal sealed class BlockEmitter
         Count(_uncounted);
     }
 
-
     private void EmitExit(NativeExit reason, ulong rip)
     {
         _code.StoreImmediate(HostOperand.State(NativeLayout.Rip), rip, HostRegisters.Rcx);
