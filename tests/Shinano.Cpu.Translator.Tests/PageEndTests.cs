@@ -71,7 +71,6 @@ public sealed unsafe class PageEndTests
         // Other code, which counts down, at the same address, and another page for the lower half of the stack.
         guest.Map(GuestProgram.Code, guest.AllocateFrame());
         guest.Map(Edge - 0x1000, guest.AllocateFrame());
-        guest.Assemble(GuestProgram.Code, a => PushAndPop(a, -1));
         Assert.Equal(code.Length, guest.Assemble(GuestProgram.Code, a => PushAndPop(a, -1)).Length);
         if (flushesAll)
         {

@@ -123,14 +123,7 @@ internal sealed class AccessGroups
 
         // The stack's window may lead elsewhere from here on, and each register has one group for reads and one for writes.
         bool writes = write || number == Rsp;
-        for (int i = _open.Count - 1; i >= 0; i--)
-        {
-            if (_open[i].Base == number && _open[i].Writes == writes)
-            {
-                _open.RemoveAt(i);
-            }
-        }
-
+        Close(number, writes);
         if (number == Rsp || _used < MaxGroups)
         {
             _open.Add(new Open(number, writes, -1, index, explicitly, number == Rsp ? _depth : 0, displacement, displacement + size));
@@ -184,9 +177,15 @@ internal sealed class AccessGroups
 
     private void Close(int number)
     {
+        Close(number, writes: false);
+        Close(number, writes: true);
+    }
+
+    private void Close(int number, bool writes)
+    {
         for (int i = _open.Count - 1; i >= 0; i--)
         {
-            if (_open[i].Base == number)
+            if (_open[i].Base == number && _open[i].Writes == writes)
             {
                 _open.RemoveAt(i);
             }

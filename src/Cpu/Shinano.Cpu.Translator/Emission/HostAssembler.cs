@@ -382,26 +382,24 @@ internal sealed class HostAssembler
 
         public void Add(byte value)
         {
-            int length = Length;
-            if ((uint)length >= (uint)_bytes.Length)
-            {
-                Array.Resize(ref _bytes, 2 * length);
-            }
-
-            _bytes[length] = value;
-            Length = length + 1;
+            Reserve(sizeof(byte));
+            _bytes[Length++] = value;
         }
 
         /// <summary>Four bytes, little-endian.</summary>
         public void Add(int value)
         {
-            if (Length + sizeof(int) > _bytes.Length)
+            Reserve(sizeof(int));
+            BinaryPrimitives.WriteInt32LittleEndian(_bytes.AsSpan(Length), value);
+            Length += sizeof(int);
+        }
+
+        private void Reserve(int count)
+        {
+            if (Length + count > _bytes.Length)
             {
                 Array.Resize(ref _bytes, 2 * _bytes.Length);
             }
-
-            BinaryPrimitives.WriteInt32LittleEndian(_bytes.AsSpan(Length), value);
-            Length += sizeof(int);
         }
     }
 
