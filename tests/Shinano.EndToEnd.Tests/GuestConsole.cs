@@ -11,13 +11,20 @@ internal static class GuestConsole
     {
         CancellationToken cancellation = TestContext.Current.CancellationToken;
         List<string> seen = [];
-        while (await xm.StandardOutput.ReadLineAsync(cancellation) is { } line)
+        try
         {
-            seen.Add(line);
-            if (line.TrimStart().StartsWith(word, StringComparison.Ordinal))
+            while (await xm.StandardOutput.ReadLineAsync(cancellation) is { } line)
             {
-                return line.Trim();
+                seen.Add(line);
+                if (line.TrimStart().StartsWith(word, StringComparison.Ordinal))
+                {
+                    return line.Trim();
+                }
             }
+        }
+        catch (OperationCanceledException)
+        {
+            throw new TimeoutException($"'{word}' was not said in time: {string.Join('\n', seen)}");
         }
 
         throw new EndOfStreamException($"the console ended before '{word}': {string.Join('\n', seen)}\n{await xm.StandardError.ReadToEndAsync(cancellation)}");

@@ -191,7 +191,9 @@ internal sealed class Host : IAsyncDisposable
             {
                 using Process process = Process.GetProcessById(id);
                 process.Kill();
-                await process.WaitForExitAsync(TestContext.Current.CancellationToken);
+
+                // Also after a test that was cancelled.
+                await process.WaitForExitAsync(CancellationToken.None);
             }
             catch (ArgumentException)
             {

@@ -73,7 +73,7 @@ public sealed class SaveTests(SaveGuestFiles files) : IClassFixture<SaveGuestFil
 
             // Disk and network are busy while the domain is saved.
             await xm.StandardInput.WriteLineAsync(
-                "dmesg -c >/dev/null; (i=0; while :; do i=$((i+1)); dd if=/dev/urandom of=/mnt/$((i % 8)) bs=64k count=16 conv=fsync 2>/dev/null; echo $i >/mnt/count; done) & "
+                "dmesg -c >/dev/null; (i=0; until [ -e /stop ]; do i=$((i+1)); dd if=/dev/urandom of=/mnt/$((i % 8)) bs=64k count=16 conv=fsync 2>/dev/null; echo $i >/mnt/count; done) & "
                 + "(while :; do nc -l -p 7 -e cat; done) & " + Listens + "echo bu''sy=1");
             await GuestConsole.ReadUntilAsync(xm, "busy=");
             await EchoAsync(forward, "before");
@@ -91,7 +91,7 @@ public sealed class SaveTests(SaveGuestFiles files) : IClassFixture<SaveGuestFil
             await EchoAsync(forward, "after");
             await xm.StandardInput.WriteLineAsync("before=$(cat /mnt/count); while [ $(cat /mnt/count) -lt $((before + 3)) ]; do :; done; echo dis''k=goes-on");
             Assert.Equal("disk=goes-on", await GuestConsole.ReadUntilAsync(xm, "disk="));
-            await xm.StandardInput.WriteLineAsync("kill %1; wait %1; sync; umount /mnt && echo umou''nted=1; " + KernelTrouble.Count);
+            await xm.StandardInput.WriteLineAsync("touch /stop; wait %1; sync; umount /mnt && echo umou''nted=1; " + KernelTrouble.Count);
             await GuestConsole.ReadUntilAsync(xm, "umounted=1");
             Assert.Equal("trouble=0", await GuestConsole.ReadUntilAsync(xm, "trouble="));
             Assert.Contains("51712", (await host.SucceedAsync("xm", "block-list", "net")).Output, StringComparison.Ordinal);

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Globalization;
 using System.Net;
 using System.Net.Sockets;
@@ -12,9 +13,14 @@ namespace Shinano.Machine.Vnc;
 internal static class VncGateCommand
 {
     /// <summary>Connections at a time; more are closed.</summary>
-    private const int MaximumConnections = 32;
+    public const int MaximumConnections = 32;
 
     private const int BufferSize = 16384;
+
+    /// <summary>A viewer may come before the display, which is attached after the domain is built.</summary>
+    private static readonly TimeSpan DisplayPatience = TimeSpan.FromSeconds(30);
+
+    private static readonly TimeSpan DisplayPause = TimeSpan.FromMilliseconds(50);
 
     public static async Task<int> RunAsync(string address, string firstDisplay, string lastDisplay, string socketPath)
     {
@@ -116,14 +122,13 @@ internal static class VncGateCommand
 
     private static async Task JoinAsync(Socket viewer, string socketPath, CancellationToken cancellation)
     {
-        using Socket display = new(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
         using CancellationTokenSource ended = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
         using (viewer)
         {
             try
             {
                 viewer.NoDelay = true;
-                await display.ConnectAsync(new UnixDomainSocketEndPoint(socketPath), ended.Token).ConfigureAwait(false);
+                using Socket display = await ReachAsync(socketPath, ended.Token).ConfigureAwait(false);
                 Task there = CopyAsync(viewer, display, ended.Token);
                 Task back = CopyAsync(display, viewer, ended.Token);
                 await Task.WhenAny(there, back).ConfigureAwait(false);
@@ -132,7 +137,30 @@ internal static class VncGateCommand
             }
             catch (Exception e) when (e is SocketException or OperationCanceledException)
             {
-                // One of the two is gone, or no display is attached.
+                // One of the two is gone, or no display was attached in time.
+            }
+        }
+    }
+
+    /// <summary>Connects to the display, waiting for one that is not there yet.</summary>
+    private static async Task<Socket> ReachAsync(string socketPath, CancellationToken cancellation)
+    {
+        for (long began = Stopwatch.GetTimestamp(); ; await Task.Delay(DisplayPause, cancellation).ConfigureAwait(false))
+        {
+            Socket display = new(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+            try
+            {
+                await display.ConnectAsync(new UnixDomainSocketEndPoint(socketPath), cancellation).ConfigureAwait(false);
+                return display;
+            }
+            catch (SocketException) when (Stopwatch.GetElapsedTime(began) < DisplayPatience)
+            {
+                display.Dispose();
+            }
+            catch
+            {
+                display.Dispose();
+                throw;
             }
         }
     }
