@@ -182,7 +182,7 @@ public sealed unsafe class DirtyLogTests
     private static void Flush(GuestProgram guest)
     {
         guest.Cpus.ForEach(cpu => cpu.RequestFlush());
-        guest.Cpus.ForEach(cpu => cpu.WaitUntilFlushed());
+        guest.Cpus.ForEach(cpu => cpu.WaitUntilHeeded());
     }
 
     private static void Send(GuestMemory memory, ulong frame, byte[] sent) => memory.FrameSpan(frame).CopyTo(Place(frame, sent));

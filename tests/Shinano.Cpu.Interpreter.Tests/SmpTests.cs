@@ -195,6 +195,50 @@ public sealed unsafe class SmpTests
         Assert.All(guest.Cpus, cpu => Assert.Equal(0UL, cpu.State->Gpr[3]));
     }
 
+    [Fact]
+    public void An_owner_who_is_called_comes_before_any_further_guest_code()
+    {
+        using GuestProgram guest = new();
+        guest.Assemble(Code, a =>
+        {
+            Label loop = a.CreateLabel();
+            a.Label(ref loop);
+            a.inc(__qword_ptr[rsi]);
+            a.jmp(loop);
+        });
+        guest.Cpu.State->Gpr[6] = Data;
+        long exits = 0;
+        bool takes = false;
+        bool ends = false;
+        Thread owner = new(() =>
+        {
+            while (!Volatile.Read(ref ends))
+            {
+                guest.Cpu.Run(out CpuExit exit);
+                Assert.Equal(CpuExitKind.Kicked, exit.Kind);
+                if (Volatile.Read(ref takes))
+                {
+                    guest.Cpu.TakeCall();
+                }
+
+                Interlocked.Increment(ref exits);
+            }
+        });
+        owner.Start();
+        SpinWait.SpinUntil(() => guest.ReadUInt64(Data) > 1000);
+        guest.Cpu.CallOwner();
+        guest.Cpu.WaitUntilHeeded();
+        ulong stopped = guest.ReadUInt64(Data);
+        long before = Interlocked.Read(ref exits);
+        SpinWait.SpinUntil(() => Interlocked.Read(ref exits) > before + 1000);
+        Assert.Equal(stopped, guest.ReadUInt64(Data));
+        Volatile.Write(ref takes, true);
+        SpinWait.SpinUntil(() => guest.ReadUInt64(Data) > stopped);
+        Volatile.Write(ref ends, true);
+        guest.Cpu.Kick();
+        owner.Join();
+    }
+
     private static void RunAll(GuestProgram guest, bool kicks)
     {
         CpuExit[] exits = new CpuExit[guest.Cpus.Count];

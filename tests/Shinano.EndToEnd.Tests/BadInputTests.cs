@@ -47,8 +47,8 @@ public sealed class BadInputTests(GuestFiles files) : IClassFixture<GuestFiles>
     {
         await using Host host = Host.Create();
         string path = host.Configuration("twin", $"memory = 128\n{files.Boot}");
-        Assert.Equal(0, (await host.XmAsync("create", path)).ExitCode);
-        ToolResult second = await host.XmAsync("create", path);
+        Assert.Equal(0, (await host.XmAsync("create", "-p", path)).ExitCode);
+        ToolResult second = await host.XmAsync("create", "-p", path);
         Assert.NotEqual(0, second.ExitCode);
         Assert.Contains("twin", second.Error, StringComparison.Ordinal);
         Assert.Equal(0, (await host.XmAsync("destroy", "twin")).ExitCode);

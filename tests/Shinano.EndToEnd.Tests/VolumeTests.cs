@@ -169,7 +169,7 @@ public sealed class VolumeTests(DiskGuestFiles files) : IClassFixture<DiskGuestF
         await using Host host = Host.Create();
         await host.SucceedAsync("xvol", "create", "-V", "64M", "tank/used");
         await host.SucceedAsync("xvol", "snapshot", "tank/used@before");
-        await host.SucceedAsync("xm", "create", host.Configuration("user", $"memory = 192\n{files.Boot}\ndisk = [ 'vol:tank/used,xvda,w' ]"));
+        await host.SucceedAsync("xm", "create", "-p", host.Configuration("user", $"memory = 192\n{files.Boot}\ndisk = [ 'vol:tank/used,xvda,w' ]"));
         ToolResult destroy = await host.RunAsync("xvol", ["destroy", "-r", "tank/used"]);
         Assert.NotEqual(0, destroy.ExitCode);
         Assert.Contains("tank/used", destroy.Error, StringComparison.Ordinal);

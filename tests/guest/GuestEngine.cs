@@ -17,6 +17,11 @@ internal static class GuestEngine
     /// <exception cref="InvalidOperationException">It names one that does not exist.</exception>
     public static TheoryData<string> Usual => [.. Wished ?? [Known[^1]]];
 
+    /// <summary>As <see cref="Usual"/>, with the last of some numbers of vCPUs; SHINANO_BOOT_MATRIX=all has every number on every engine.</summary>
+    public static TheoryData<string, int> UsualWith(params int[] vcpus) => IsWhole ? With(vcpus) : [.. (Wished ?? [Known[^1]]).Select(engine => (engine, vcpus[^1]))];
+
+    private static bool IsWhole => Environment.GetEnvironmentVariable("SHINANO_BOOT_MATRIX") == "all";
+
     private static string[]? Wished
     {
         get
@@ -38,14 +43,13 @@ internal static class GuestEngine
     /// </summary>
     public static TheoryData<string, int> With(params int[] vcpus)
     {
-        bool isWhole = Environment.GetEnvironmentVariable("SHINANO_BOOT_MATRIX") == "all";
         IReadOnlyList<string> engines = All;
         TheoryData<string, int> data = [];
         for (int engine = 0; engine < engines.Count; engine++)
         {
             for (int number = 0; number < vcpus.Length; number++)
             {
-                if (isWhole || (vcpus.Length - 1 - number) % engines.Count == engines.Count - 1 - engine)
+                if (IsWhole || (vcpus.Length - 1 - number) % engines.Count == engines.Count - 1 - engine)
                 {
                     data.Add(engines[engine], vcpus[number]);
                 }

@@ -7,7 +7,8 @@ namespace Shinano.Cpu;
 /// </summary>
 /// <remarks>
 /// Translations: stale ones are dropped by the owner's <see cref="FlushTranslations"/>/<see cref="FlushPage"/> between runs, or by another thread's
-/// <see cref="RequestFlush"/>, which <see cref="WaitUntilFlushed"/> makes synchronous: on its return the vCPU uses no translation from before the request.
+/// <see cref="RequestFlush"/>, which <see cref="WaitUntilHeeded"/> makes synchronous: on its return the vCPU uses no translation from before the request. Who wants less
+/// dropped than all calls the owner (<see cref="CallOwner"/>), who knows what.
 /// </remarks>
 public abstract unsafe class VirtualCpu : IDisposable
 {
@@ -16,7 +17,7 @@ public abstract unsafe class VirtualCpu : IDisposable
 
     private readonly byte[] _block;
     private int _inGuest;
-    private int _flushRequested;
+    private int _due;
 
     /// <param name="engineBytes">Bytes that the engine wants right after the state and its <see cref="Attention"/> word, cleared; see there.</param>
     protected VirtualCpu(int engineBytes = 0)
@@ -30,6 +31,10 @@ public abstract unsafe class VirtualCpu : IDisposable
 
     /// <summary>The bit of <see cref="Attention"/> that <see cref="Kick"/> sets.</summary>
     protected const int KickedBit = 1;
+
+    /// <summary>What is to be done before further guest code, in <see cref="_due"/>.</summary>
+    private const int FlushDue = 1;
+    private const int OwnerDue = 2;
 
     /// <summary>The registers; valid as long as this object. Touch only from the vCPU's own thread while it is not in <see cref="Run"/>.</summary>
     public CpuState* State { get; }
@@ -53,16 +58,27 @@ public abstract unsafe class VirtualCpu : IDisposable
     protected int* Attention => (int*)(State + 1);
 
     /// <summary>Runs guest code until the next exit. Does not allocate on the hot path; does not throw for anything a guest does.</summary>
+    /// <remarks>An owner who is called (<see cref="CallOwner"/>) gets <see cref="CpuExitKind.Kicked"/>, and no guest code is executed.</remarks>
     public void Run(out CpuExit exit)
     {
+        exit = default;
         Interlocked.Exchange(ref _inGuest, 1);
-        if (Volatile.Read(ref _flushRequested) != 0 && Interlocked.Exchange(ref _flushRequested, 0) != 0)
+        int due = Volatile.Read(ref _due);
+        if ((due & FlushDue) != 0)
         {
+            Interlocked.And(ref _due, ~FlushDue);
             FlushTranslations();
         }
 
-        exit = default;
-        RunCore(ref exit);
+        if ((due & OwnerDue) != 0)
+        {
+            exit.Kind = CpuExitKind.Kicked;
+        }
+        else
+        {
+            RunCore(ref exit);
+        }
+
         Volatile.Write(ref _inGuest, 0);
         if (exit.Kind == CpuExitKind.Kicked)
         {
@@ -74,20 +90,22 @@ public abstract unsafe class VirtualCpu : IDisposable
     public void Kick() => Interlocked.Or(ref *Attention, KickedBit);
 
     /// <summary>Asks that all translations be dropped before the vCPU executes further guest code. Any thread.</summary>
-    public void RequestFlush()
-    {
-        Interlocked.Exchange(ref _flushRequested, 1);
-        if (Volatile.Read(ref _inGuest) != 0)
-        {
-            Kick();
-        }
-    }
+    public void RequestFlush() => MakeDue(FlushDue);
 
-    /// <summary>Waits until a <see cref="RequestFlush"/> made before has taken effect. Must not be called from inside <see cref="Run"/> of another vCPU.</summary>
-    public void WaitUntilFlushed()
+    /// <summary>Asks that the vCPU execute no further guest code, and use none of its translations, before its owner has called <see cref="TakeCall"/>. Any thread.</summary>
+    public void CallOwner() => MakeDue(OwnerDue);
+
+    /// <summary>Whether the owner was called since it last asked. Owner's thread, between runs: it does then what it was called for.</summary>
+    public bool TakeCall() => (Volatile.Read(ref _due) & OwnerDue) != 0 && (Interlocked.And(ref _due, ~OwnerDue) & OwnerDue) != 0;
+
+    /// <summary>
+    /// Waits until a <see cref="RequestFlush"/> or a <see cref="CallOwner"/> made before keeps the vCPU from guest code. Must not be called from inside <see cref="Run"/> of
+    /// another vCPU.
+    /// </summary>
+    public void WaitUntilHeeded()
     {
         SpinWait spinner = default;
-        while (Volatile.Read(ref _flushRequested) != 0 && Volatile.Read(ref _inGuest) != 0)
+        while (Volatile.Read(ref _due) != 0 && Volatile.Read(ref _inGuest) != 0)
         {
             spinner.SpinOnce();
         }
@@ -122,7 +140,7 @@ public abstract unsafe class VirtualCpu : IDisposable
     public bool TryLookAside(int context, ulong linear, bool write, out ulong physical)
     {
         physical = 0;
-        return Volatile.Read(ref _flushRequested) == 0 && TryLookAsideCore(context, linear, write, out physical);
+        return Volatile.Read(ref _due) == 0 && TryLookAsideCore(context, linear, write, out physical);
     }
 
     /// <summary><see cref="TryLookAside"/> of an engine that holds translations where it can find them.</summary>
@@ -134,6 +152,15 @@ public abstract unsafe class VirtualCpu : IDisposable
 
     /// <summary>Runs until an exit and leaves <see cref="State"/> complete. Polls <see cref="Attention"/> at least once per backward branch or block.</summary>
     protected abstract void RunCore(ref CpuExit exit);
+
+    private void MakeDue(int what)
+    {
+        Interlocked.Or(ref _due, what);
+        if (Volatile.Read(ref _inGuest) != 0)
+        {
+            Kick();
+        }
+    }
 
     /// <inheritdoc/>
     public void Dispose()

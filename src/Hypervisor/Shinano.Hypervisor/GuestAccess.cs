@@ -81,7 +81,7 @@ public sealed class GuestAccess(GuestMemory memory, PvVcpu vcpu)
         // What the guest's own accesses left in the engine's tables, its kernel's stack above all, needs no walk. The frame may have become a page table
         // since: the walk says what follows.
         bool write = access == PageFaultErrors.Write;
-        if ((write || access == PageFaultErrors.None) && vcpu.DueFlush is null && vcpu.Cpu.TryLookAside(kernel ? 0 : 1, address, write, out physical)
+        if ((write || access == PageFaultErrors.None) && vcpu.Cpu.TryLookAside(kernel ? 0 : 1, address, write, out physical)
             && (!write || (memory.FlagsOf(physical >> GuestMemory.PageShift) & FrameFlags.ReadOnly) == 0))
         {
             return true;

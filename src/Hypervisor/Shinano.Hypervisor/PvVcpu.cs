@@ -1,5 +1,4 @@
 using Shinano.Cpu;
-using Shinano.Hypervisor.Mmu;
 using Shinano.Hypervisor.Traps;
 using Shinano.XenAbi;
 
@@ -92,14 +91,20 @@ public sealed unsafe class PvVcpu
     /// </summary>
     internal long[] SeenLeafChanges { get; } = new long[2];
 
-    /// <summary>Managed thread that executes this vCPU; 0 while there is none.</summary>
-    internal int OwnerThread { get; set; }
+    /// <summary>Where changed entries led, while translations are being dropped. On the vCPU's thread.</summary>
+    internal FrameFilter ChangedFrames { get; } = new();
 
-    /// <summary>Whether the caller is on the vCPU's own thread, and so between two runs of guest code.</summary>
-    internal bool IsOnOwnThread => OwnerThread == Environment.CurrentManagedThreadId;
+    /// <summary>What the vCPU's own thread does when it was called (<see cref="VirtualCpu.CallOwner"/>).</summary>
+    internal Action<PvVcpu>? Called { get; set; }
 
-    /// <summary>Set while translations are to be dropped before the vCPU uses one. On its own thread.</summary>
-    internal TranslationFlushes? DueFlush { get; set; }
+    /// <summary>Does what the vCPU was called for, if it was. On its own thread, before it runs.</summary>
+    internal void HeedCall()
+    {
+        if (Cpu.TakeCall())
+        {
+            Called?.Invoke(this);
+        }
+    }
 
     /// <summary>Makes an address the kernel's root. Its translations are the caller's to drop.</summary>
     internal void SetKernelRoot(ulong address)

@@ -81,31 +81,36 @@ public sealed class FlushChangedTests
         Assert.True(changes.TryCollect(changes.Count, _filter));
     }
 
-    [Fact]
-    public void A_vcpu_that_flushes_drops_what_changed_since_its_last_flush_and_once()
+    /// <summary>A flush of its own, and one that another vCPU asks for.</summary>
+    [Theory]
+    [InlineData(0)]
+    [InlineData(1)]
+    public void A_vcpu_drops_what_changed_since_its_last_flush_and_once(int vcpu)
     {
-        using BuiltGuest guest = new();
-        ScriptedCpu cpu = (ScriptedCpu)guest.Vcpu.Cpu;
-        guest.Vcpu.OwnerThread = Environment.CurrentManagedThreadId;
-        guest.Extended(MmuExtendedCommand.FlushLocal, 0);
-        guest.Vcpu.DueFlush!.Settle(guest.Vcpu);
+        using BuiltGuest guest = new(vcpus: 2);
+        PvVcpu flushed = guest.Domain.Vcpus[vcpu];
+        ScriptedCpu cpu = (ScriptedCpu)flushed.Cpu;
+        guest.Extended(MmuExtendedCommand.FlushAll, 0);
+        flushed.HeedCall();
 
         ulong address = guest.MappedPage(0);
         ulong frame = guest.FrameAt(address);
         Assert.Equal(0, guest.UpdateVa(address, (frame << 12) | Present));
         cpu.ChangedFlushes.Clear();
         int flushes = cpu.Flushes;
-        Assert.Equal(0, guest.Extended(MmuExtendedCommand.FlushLocal, 0));
+        Assert.Equal(0, guest.Extended(MmuExtendedCommand.FlushAll, 0));
         Assert.Equal(0, guest.Extended(MmuExtendedCommand.FlushAll, 0));
         Assert.Empty(cpu.ChangedFlushes);
-        guest.Vcpu.DueFlush!.Settle(guest.Vcpu);
+        cpu.Run(out CpuExit exit);
+        Assert.Equal(CpuExitKind.Kicked, exit.Kind);
+        flushed.HeedCall();
         Assert.Equal([(0, true), (1, true)], cpu.ChangedFlushes);
         Assert.Equal([frame], cpu.ChangedFrames);
         Assert.Equal(flushes, cpu.Flushes);
-        Assert.Null(guest.Vcpu.DueFlush);
+        Assert.False(cpu.TakeCall());
 
-        guest.Extended(MmuExtendedCommand.FlushLocal, 0);
-        guest.Vcpu.DueFlush!.Settle(guest.Vcpu);
+        guest.Extended(MmuExtendedCommand.FlushAll, 0);
+        flushed.HeedCall();
         Assert.Empty(cpu.ChangedFrames);
     }
 
@@ -113,25 +118,11 @@ public sealed class FlushChangedTests
     public void Translations_are_not_used_while_a_flush_is_due()
     {
         using BuiltGuest guest = new(cpu: memory => new LyingCpu());
-        guest.Vcpu.OwnerThread = Environment.CurrentManagedThreadId;
         Assert.True(guest.Vcpu.Guest.TryTranslate(guest.MappedPage(0), PageFaultErrors.None, out ulong stale));
         Assert.Equal(LyingCpu.Answer, stale);
-        guest.Vcpu.DueFlush = guest.Mmu.Flushes;
+        guest.Mmu.Flushes.FlushChanged(1);
         Assert.True(guest.Vcpu.Guest.TryTranslate(guest.MappedPage(0), PageFaultErrors.None, out ulong walked));
         Assert.NotEqual(LyingCpu.Answer, walked);
-    }
-
-    [Fact]
-    public void Other_vcpus_are_asked_to_drop_everything()
-    {
-        using BuiltGuest guest = new(vcpus: 2);
-        ScriptedCpu other = (ScriptedCpu)guest.Domain.Vcpus[1].Cpu;
-        guest.Vcpu.OwnerThread = Environment.CurrentManagedThreadId;
-        int flushes = other.Flushes;
-        Assert.Equal(0, guest.Extended(MmuExtendedCommand.FlushAll, 0));
-        other.Run(out _);
-        Assert.Equal(flushes + 1, other.Flushes);
-        Assert.Empty(other.ChangedFlushes);
     }
 
     /// <summary>A CPU that holds one translation for everything.</summary>

@@ -172,6 +172,7 @@ public sealed unsafe class PageTableWriteEmulatorTests
             Load(state, registers, MemoryAddress, stack);
             state->Rflags = Rflags.AlwaysOne | Rflags.Interrupt | (registers[1] & Rflags.Arithmetic);
             ulong flags = state->Rflags;
+            Guest.Vcpu.HeedCall();
             Guest.Vcpu.Cpu.Run(out CpuExit exit);
             Assert.Equal(CpuExitKind.Exception, exit.Kind);
             Assert.Equal(ExceptionVector.InvalidOpcode, exit.Vector);

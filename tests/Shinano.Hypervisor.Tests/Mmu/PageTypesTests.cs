@@ -13,6 +13,9 @@ public sealed unsafe class PageTypesTests
     private const ulong Table = Present | PageTableEntry.Writable | PageTableEntry.User;
     private const ulong Data = Present | PageTableEntry.Writable;
 
+    /// <summary>A flush is one call of the engine for each context.</summary>
+    private const int BothContexts = 2;
+
     [Fact]
     public void A_new_domain_is_in_order()
     {
@@ -197,26 +200,26 @@ public sealed unsafe class PageTypesTests
         ScriptedCpu cpu = (ScriptedCpu)guest.Vcpu.Cpu;
         ulong address = guest.MappedPage(0);
         ulong frame = guest.FrameAt(address);
-        cpu.Run(out _);
-        int before = cpu.Flushes;
+        guest.Vcpu.HeedCall();
+        int before = cpu.ChangedFlushes.Count;
         Assert.Equal(0, guest.Extended(MmuExtendedCommand.PinL1Table, guest.FreeFrame(0)));
-        cpu.Run(out _);
-        Assert.Equal(before, cpu.Flushes);
+        guest.Vcpu.HeedCall();
+        Assert.Equal(before, cpu.ChangedFlushes.Count);
 
         Assert.Equal(0, guest.UpdateVa(address, 0));
         Assert.Equal(0, guest.Extended(MmuExtendedCommand.PinL1Table, frame));
-        cpu.Run(out _);
-        Assert.Equal(before + 1, cpu.Flushes);
+        guest.Vcpu.HeedCall();
+        Assert.Equal(before + BothContexts, cpu.ChangedFlushes.Count);
 
         // A walk may be in a table that becomes data; data stays data without a flush.
         Assert.Equal(0, guest.Extended(MmuExtendedCommand.UnpinTable, frame));
         Assert.Equal(0, guest.UpdateVa(address, (frame << 12) | Data));
-        cpu.Run(out _);
-        Assert.Equal(before + 2, cpu.Flushes);
+        guest.Vcpu.HeedCall();
+        Assert.Equal(before + (2 * BothContexts), cpu.ChangedFlushes.Count);
         Assert.Equal(0, guest.UpdateVa(address, 0));
         Assert.Equal(0, guest.UpdateVa(address, (frame << 12) | Data));
-        cpu.Run(out _);
-        Assert.Equal(before + 2, cpu.Flushes);
+        guest.Vcpu.HeedCall();
+        Assert.Equal(before + (2 * BothContexts), cpu.ChangedFlushes.Count);
     }
 
     [Fact]
@@ -225,25 +228,25 @@ public sealed unsafe class PageTypesTests
         using BuiltGuest guest = new(vcpus: 3);
         foreach (PvVcpu vcpu in guest.Domain.Vcpus)
         {
-            vcpu.Cpu.Run(out _);
+            vcpu.HeedCall();
         }
 
-        int[] before = [.. guest.Domain.Vcpus.Select(v => ((ScriptedCpu)v.Cpu).Flushes)];
+        int[] before = [.. guest.Domain.Vcpus.Select(v => ((ScriptedCpu)v.Cpu).ChangedFlushes.Count)];
         ulong l2 = guest.FreeFrame(0);
         Assert.Equal(0, guest.Extended(MmuExtendedCommand.PinL2Table, l2));
         Assert.Equal(0, guest.MmuUpdate(l2 << 12, (guest.FreeFrame(1) << 12) | Table));
         Assert.Equal(before, Flushes());
         Assert.Equal(0, guest.MmuUpdate(l2 << 12, 0));
-        Assert.Equal(before.Select(n => n + 1), Flushes());
+        Assert.Equal(before.Select(n => n + BothContexts), Flushes());
 
         int[] Flushes()
         {
             foreach (PvVcpu vcpu in guest.Domain.Vcpus)
             {
-                vcpu.Cpu.Run(out _);
+                vcpu.HeedCall();
             }
 
-            return [.. guest.Domain.Vcpus.Select(v => ((ScriptedCpu)v.Cpu).Flushes)];
+            return [.. guest.Domain.Vcpus.Select(v => ((ScriptedCpu)v.Cpu).ChangedFlushes.Count)];
         }
     }
 

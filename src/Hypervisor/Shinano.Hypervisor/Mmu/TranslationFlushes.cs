@@ -10,59 +10,33 @@ namespace Shinano.Hypervisor.Mmu;
 /// A vCPU that executes no guest code drops its translations before it executes more: the request suffices. The hypervisor's own accesses walk the tables.
 /// Waiting here needs no lock of anybody: a vCPU leaves guest code by itself. Any thread.
 /// </remarks>
-public sealed class TranslationFlushes(Domain domain, Lock mmuLock)
+public sealed class TranslationFlushes
 {
     private const int Contexts = 2;
-    private readonly FrameFilter _changed = new();
-    private readonly uint[] _flushedAt = new uint[domain.MaximumVcpus * Contexts];
+    private readonly Domain _domain;
+    private readonly Lock _mmuLock;
+    private readonly uint[] _flushedAt;
     private uint _now = 1;
+
+    public TranslationFlushes(Domain domain, Lock mmuLock)
+    {
+        _domain = domain;
+        _mmuLock = mmuLock;
+        _flushedAt = new uint[domain.MaximumVcpus * Contexts];
+        foreach (PvVcpu vcpu in domain.Vcpus)
+        {
+            vcpu.Called = DropChanged;
+        }
+    }
 
     /// <summary>The present time, from 1; a flush moves it on.</summary>
     public uint Now => Volatile.Read(ref _now);
 
     /// <summary>Drops all translations of the vCPUs in <paramref name="mask"/>; on return none of them uses one from before the call.</summary>
-    public void Flush(ulong mask)
-    {
-        uint now = Tick();
-        foreach (PvVcpu vcpu in domain.Vcpus)
-        {
-            if ((mask >> vcpu.Id & 1) != 0)
-            {
-                vcpu.Cpu.RequestFlush();
-            }
-        }
+    public void Flush(ulong mask) => Ask(mask, static vcpu => vcpu.Cpu.RequestFlush());
 
-        foreach (PvVcpu vcpu in domain.Vcpus)
-        {
-            if ((mask >> vcpu.Id & 1) != 0)
-            {
-                vcpu.Cpu.WaitUntilFlushed();
-                Record(vcpu, now);
-            }
-        }
-    }
-
-    /// <summary>
-    /// As <see cref="Flush"/>, for all that <see cref="Changes"/> knows of: the vCPU of the calling thread keeps the translations that are the page tables' still.
-    /// </summary>
-    public void FlushChanged(ulong mask)
-    {
-        foreach (PvVcpu vcpu in domain.Vcpus)
-        {
-            ulong bit = 1UL << vcpu.Id;
-            if ((mask & bit) != 0 && vcpu.IsOnOwnThread)
-            {
-                mask &= ~bit;
-                vcpu.DueFlush = this;
-                Record(vcpu, Tick());
-            }
-        }
-
-        if (mask != 0)
-        {
-            Flush(mask);
-        }
-    }
+    /// <summary>As <see cref="Flush"/>, for all that <see cref="Changes"/> knows of: translations that are the page tables' still are kept.</summary>
+    public void FlushChanged(ulong mask) => Ask(mask, static vcpu => vcpu.Cpu.CallOwner());
 
     /// <summary>Drops translations of one page; <paramref name="caller"/> is the vCPU of this thread.</summary>
     public void FlushPage(PvVcpu caller, ulong mask, ulong linear)
@@ -75,7 +49,7 @@ public sealed class TranslationFlushes(Domain domain, Lock mmuLock)
 
         if ((mask & ~own) != 0)
         {
-            Flush(mask & ~own);
+            FlushChanged(mask & ~own);
         }
     }
 
@@ -88,7 +62,7 @@ public sealed class TranslationFlushes(Domain domain, Lock mmuLock)
         }
 
         ulong mask = 0;
-        foreach (PvVcpu vcpu in domain.Vcpus)
+        foreach (PvVcpu vcpu in _domain.Vcpus)
         {
             int first = vcpu.Id * Contexts;
             if (Volatile.Read(ref _flushedAt[first]) <= time || Volatile.Read(ref _flushedAt[first + 1]) <= time)
@@ -110,36 +84,66 @@ public sealed class TranslationFlushes(Domain domain, Lock mmuLock)
     /// <param name="keepsUpperHalf">The root has the same tables as the one before for addresses with bit 63 set: what did not change there may stay.</param>
     internal void RootLoaded(PvVcpu vcpu, int context, bool keepsUpperHalf)
     {
-        DropChanged(vcpu, context, keepsUpperHalf, keepsLowerHalf: false);
+        DropChanged(vcpu, context, TryCollect(vcpu, context, isWanted: keepsUpperHalf), keepsLowerHalf: false);
         Record(vcpu, context, Tick());
     }
 
-    /// <summary>Does what <see cref="FlushChanged"/> left to do for a vCPU, on its thread and before it uses a translation: once, however often it was asked for.</summary>
-    internal void Settle(PvVcpu vcpu)
+    private void Ask(ulong mask, Action<PvVcpu> request)
     {
-        vcpu.DueFlush = null;
-        lock (mmuLock)
+        uint now = Tick();
+        foreach (PvVcpu vcpu in _domain.Vcpus)
         {
-            for (int context = 0; context < Contexts; context++)
+            if ((mask >> vcpu.Id & 1) != 0)
             {
-                DropChanged(vcpu, context, keepsUpperHalf: true, keepsLowerHalf: true);
+                request(vcpu);
+            }
+        }
+
+        foreach (PvVcpu vcpu in _domain.Vcpus)
+        {
+            if ((mask >> vcpu.Id & 1) != 0)
+            {
+                vcpu.Cpu.WaitUntilHeeded();
+                Record(vcpu, now);
             }
         }
     }
 
-    private void DropChanged(PvVcpu vcpu, int context, bool keepsUpperHalf, bool keepsLowerHalf)
+    /// <summary>Does what <see cref="FlushChanged"/> asked a vCPU for, on its thread and before it uses a translation: once, however often it was asked.</summary>
+    private void DropChanged(PvVcpu vcpu)
+    {
+        for (int context = 0; context < Contexts; context++)
+        {
+            bool isKnown;
+            lock (_mmuLock)
+            {
+                isKnown = TryCollect(vcpu, context, isWanted: true);
+            }
+
+            DropChanged(vcpu, context, isKnown, keepsLowerHalf: true);
+        }
+    }
+
+    /// <summary>Gathers what changed since a context's translations were last brought up to date, which they are to be now. Under the MMU lock.</summary>
+    /// <returns>False when it is not wanted, or not known.</returns>
+    private bool TryCollect(PvVcpu vcpu, int context, bool isWanted)
     {
         ref long seen = ref vcpu.SeenLeafChanges[context];
-        if (keepsUpperHalf && Changes.TryCollect(seen, _changed))
+        bool isKnown = isWanted && Changes.TryCollect(seen, vcpu.ChangedFrames);
+        seen = Changes.Count;
+        return isKnown;
+    }
+
+    private static void DropChanged(PvVcpu vcpu, int context, bool isKnown, bool keepsLowerHalf)
+    {
+        if (isKnown)
         {
-            vcpu.Cpu.FlushChanged(context, _changed, keepsLowerHalf);
+            vcpu.Cpu.FlushChanged(context, vcpu.ChangedFrames, keepsLowerHalf);
         }
         else
         {
             vcpu.Cpu.FlushContext(context);
         }
-
-        seen = Changes.Count;
     }
 
     /// <summary>Of both contexts.</summary>

@@ -76,7 +76,6 @@ public sealed unsafe class VcpuRunner
 
     private void ThreadMain()
     {
-        _vcpu.OwnerThread = Environment.CurrentManagedThreadId;
         lock (_affinityLock)
         {
             ThreadCpuClock clock = ThreadCpuClock.OfCurrentThread();
@@ -111,7 +110,7 @@ public sealed unsafe class VcpuRunner
         VirtualCpu cpu = _vcpu.Cpu;
         while (_vcpu.Scheduling.WaitUntilRunnable())
         {
-            _vcpu.DueFlush?.Settle(_vcpu);
+            _vcpu.HeedCall();
             TrapDelivery.DeliverPending(_vcpu);
             if (_vcpu.Domain.Shutdown is not null)
             {

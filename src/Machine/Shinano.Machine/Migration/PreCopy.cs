@@ -91,7 +91,7 @@ internal sealed class PreCopy : IDisposable
 
         foreach (PvVcpu vcpu in _machine.Domain.Vcpus)
         {
-            vcpu.Cpu.WaitUntilFlushed();
+            vcpu.Cpu.WaitUntilHeeded();
         }
     }
 }
