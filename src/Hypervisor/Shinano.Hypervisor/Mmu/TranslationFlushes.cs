@@ -1,5 +1,3 @@
-using Shinano.Cpu;
-
 namespace Shinano.Hypervisor.Mmu;
 
 /// <summary>
