@@ -82,7 +82,9 @@ public sealed class TranslationFlushes
     /// <param name="keepsUpperHalf">The root has the same tables as the one before for addresses with bit 63 set: what did not change there may stay.</param>
     internal void RootLoaded(PvVcpu vcpu, int context, bool keepsUpperHalf)
     {
-        DropChanged(vcpu, context, TryCollect(vcpu, context, isWanted: keepsUpperHalf), keepsLowerHalf: false);
+        ref long seen = ref vcpu.SeenLeafChanges[context];
+        DropChanged(vcpu, context, keepsUpperHalf && Changes.TryCollect(seen, vcpu.ChangedFrames), keepsLowerHalf: false);
+        seen = Changes.Count;
         Record(vcpu, context, Tick());
     }
 
@@ -110,26 +112,17 @@ public sealed class TranslationFlushes
     /// <summary>Does what <see cref="FlushChanged"/> asked a vCPU for, on its thread and before it uses a translation: once, however often it was asked.</summary>
     private void DropChanged(PvVcpu vcpu)
     {
+        bool isKnown;
+        lock (_mmuLock)
+        {
+            isKnown = Changes.TryCollect(Math.Min(vcpu.SeenLeafChanges[0], vcpu.SeenLeafChanges[1]), vcpu.ChangedFrames);
+            vcpu.SeenLeafChanges.AsSpan().Fill(Changes.Count);
+        }
+
         for (int context = 0; context < Contexts; context++)
         {
-            bool isKnown;
-            lock (_mmuLock)
-            {
-                isKnown = TryCollect(vcpu, context, isWanted: true);
-            }
-
             DropChanged(vcpu, context, isKnown, keepsLowerHalf: true);
         }
-    }
-
-    /// <summary>Gathers what changed since a context's translations were last brought up to date, which they are to be now. Under the MMU lock.</summary>
-    /// <returns>False when it is not wanted, or not known.</returns>
-    private bool TryCollect(PvVcpu vcpu, int context, bool isWanted)
-    {
-        ref long seen = ref vcpu.SeenLeafChanges[context];
-        bool isKnown = isWanted && Changes.TryCollect(seen, vcpu.ChangedFrames);
-        seen = Changes.Count;
-        return isKnown;
     }
 
     private static void DropChanged(PvVcpu vcpu, int context, bool isKnown, bool keepsLowerHalf)
