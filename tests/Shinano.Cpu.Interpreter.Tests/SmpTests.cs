@@ -210,12 +210,13 @@ public sealed unsafe class SmpTests
         long exits = 0;
         bool takes = false;
         bool ends = false;
+        CpuExitKind last = CpuExitKind.Kicked;
         Thread owner = new(() =>
         {
-            while (!Volatile.Read(ref ends))
+            while (!Volatile.Read(ref ends) && last == CpuExitKind.Kicked)
             {
                 guest.Cpu.Run(out CpuExit exit);
-                Assert.Equal(CpuExitKind.Kicked, exit.Kind);
+                last = exit.Kind;
                 if (Volatile.Read(ref takes))
                 {
                     guest.Cpu.TakeCall();
@@ -225,18 +226,29 @@ public sealed unsafe class SmpTests
             }
         });
         owner.Start();
-        SpinWait.SpinUntil(() => guest.ReadUInt64(Data) > 1000);
-        guest.Cpu.CallOwner();
-        guest.Cpu.WaitUntilHeeded();
-        ulong stopped = guest.ReadUInt64(Data);
-        long before = Interlocked.Read(ref exits);
-        SpinWait.SpinUntil(() => Interlocked.Read(ref exits) > before + 1000);
-        Assert.Equal(stopped, guest.ReadUInt64(Data));
-        Volatile.Write(ref takes, true);
-        SpinWait.SpinUntil(() => guest.ReadUInt64(Data) > stopped);
-        Volatile.Write(ref ends, true);
-        guest.Cpu.Kick();
-        owner.Join();
+        try
+        {
+            Await(() => guest.ReadUInt64(Data) > 1000);
+            guest.Cpu.CallOwner();
+            guest.Cpu.WaitUntilHeeded();
+            ulong stopped = guest.ReadUInt64(Data);
+            long before = Interlocked.Read(ref exits);
+            Await(() => Interlocked.Read(ref exits) > before + 1000);
+            Assert.Equal(stopped, guest.ReadUInt64(Data));
+            Volatile.Write(ref takes, true);
+            Await(() => guest.ReadUInt64(Data) > stopped);
+        }
+        finally
+        {
+            Volatile.Write(ref ends, true);
+            guest.Cpu.Kick();
+            owner.Join();
+        }
+
+        Assert.Equal(CpuExitKind.Kicked, last);
+
+        // Far longer than it takes: a fault ends here instead of never.
+        static void Await(Func<bool> condition) => Assert.True(SpinWait.SpinUntil(condition, TimeSpan.FromMinutes(1)));
     }
 
     private static void RunAll(GuestProgram guest, bool kicks)

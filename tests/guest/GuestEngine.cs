@@ -15,10 +15,12 @@ internal static class GuestEngine
 
     /// <summary>For tests whose matter is not the engine: the usual one, unless SHINANO_GUEST_ENGINES names others.</summary>
     /// <exception cref="InvalidOperationException">It names one that does not exist.</exception>
-    public static TheoryData<string> Usual => [.. Wished ?? [Known[^1]]];
+    public static TheoryData<string> Usual => [.. UsualNames];
 
     /// <summary>As <see cref="Usual"/>, with the last of some numbers of vCPUs; SHINANO_BOOT_MATRIX=all has every number on every engine.</summary>
-    public static TheoryData<string, int> UsualWith(params int[] vcpus) => IsWhole ? With(vcpus) : [.. (Wished ?? [Known[^1]]).Select(engine => (engine, vcpus[^1]))];
+    public static TheoryData<string, int> UsualWith(params int[] vcpus) => IsWhole ? With(vcpus) : [.. UsualNames.Select(engine => (engine, vcpus[^1]))];
+
+    private static string[] UsualNames => Wished ?? [Known[^1]];
 
     private static bool IsWhole => Environment.GetEnvironmentVariable("SHINANO_BOOT_MATRIX") == "all";
 
