@@ -1,6 +1,5 @@
 using System.Diagnostics;
 using Shinano.Control.Api.Domains;
-using Shinano.Hypervisor;
 using Shinano.Hypervisor.Mmu;
 using Shinano.Machine.Saving;
 using Shinano.Memory;
@@ -82,16 +81,5 @@ internal sealed class PreCopy : IDisposable
     }
 
     /// <summary>When this returns, guest writes that the log does not have yet are in memory, and the next ones are noted.</summary>
-    private void DropWriteTranslations()
-    {
-        foreach (PvVcpu vcpu in _machine.Domain.Vcpus)
-        {
-            vcpu.Cpu.RequestFlush();
-        }
-
-        foreach (PvVcpu vcpu in _machine.Domain.Vcpus)
-        {
-            vcpu.Cpu.WaitUntilHeeded();
-        }
-    }
+    private void DropWriteTranslations() => _machine.Parts.Mmu.Flushes.Flush(ulong.MaxValue);
 }
